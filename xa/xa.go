@@ -204,6 +204,11 @@ type NodeStore interface {
 	Beat(ctx context.Context, node, incarnation uint32) (Node, error)
 	// MarkDead marks an incarnation dead, whether or not it ever wrote here.
 	MarkDead(ctx context.Context, node, incarnation uint32) error
+	NodeLock
+}
+
+// NodeLock keeps two processes from using one node id at one resource.
+type NodeLock interface {
 	// Hold takes the node's name lock on a session that lives until release is
 	// called or ctx's owner dies. ErrHeld: somebody else has it.
 	Hold(ctx context.Context, node uint32) (release func(), err error)

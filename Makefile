@@ -1,0 +1,49 @@
+# make demo and make test do all the set-up a fresh machine needs.
+GO ?= go
+LINT_VERSION = v2.12.2
+BIN = bin
+
+.PHONY: demo test check lint race crash fuzz build servers
+
+build:
+	$(GO) build -o $(BIN)/xaproxy ./cmd/xaproxy
+
+## demo: real shards, the proxy, a bank; kills the proxy in the worst places and shows recovery
+demo: build
+	$(BIN)/xaproxy demo
+
+## servers: fetch MySQL and MariaDB into the cache folder (make test does it by itself)
+servers:
+	$(GO) run ./internal/launch/cmd
+
+## test: everything that CI runs, on real servers
+test: servers
+	$(GO) test -short -count=1 -timeout 25m -p 2 ./...
+
+## check: vet, formatting, walls between packages, lint
+check: lint
+	$(GO) vet ./...
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) test -count=1 -run . .
+
+lint: $(BIN)/golangci-lint
+	$(BIN)/golangci-lint run ./...
+
+$(BIN)/golangci-lint:
+	GOBIN=$(CURDIR)/$(BIN) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+## race: the unit and conformance tests under the race detector
+race: servers
+	$(GO) test -race -short -count=1 -timeout 40m -p 2 ./...
+
+## crash: the whole crash matrix on real servers; writes docs/crash-matrix.md
+crash: servers
+	XAPROXY_MATRIX=docs/crash-matrix.md $(GO) test -count=1 -timeout 90m -v -run 'TestCrashMatrix' ./integration/
+
+## fuzz: 20 seconds for every fuzz target
+fuzz:
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 20s $$p || exit 1; \
+	  done; \
+	done
