@@ -1,0 +1,271 @@
+package plan
+
+import "xaproxy/proxy/route"
+
+// Class says what kind of statement a plan is for, and so which of the plan's
+// fields have a meaning and who executes it.
+type Class uint8
+
+// The classes. The zero value is never planned.
+const (
+	ClassInvalid   Class = iota
+	ClassSelect          // SELECT, TABLE, VALUES, DO: returns rows or nothing; Targets
+	ClassInsert          // INSERT; Targets
+	ClassReplace         // REPLACE; Targets
+	ClassUpdate          // UPDATE; Targets
+	ClassDelete          // DELETE; Targets
+	ClassDDL             // CREATE, DROP, ALTER, TRUNCATE ...; Targets, DDL
+	ClassShow            // SHOW, DESCRIBE, EXPLAIN; Targets
+	ClassBegin           // BEGIN, START TRANSACTION; Tx
+	ClassCommit          // COMMIT; Tx
+	ClassRollback        // ROLLBACK; Tx
+	ClassSavepoint       // SAVEPOINT, ROLLBACK TO, RELEASE SAVEPOINT; Savepoint
+	ClassSet             // SET; Set
+	ClassUse             // USE; Schema
+	ClassOutcome         // XA OUTCOME 'gtrid'; Gtrid
+	ClassKill            // KILL; Kill: an id of the proxy's, never forwarded
+	ClassUnlock          // UNLOCK TABLES: commits nothing while no table is locked
+	ClassWarnings        // SHOW WARNINGS, SHOW ERRORS, SHOW COUNT(*) ...: asked from the last statement's connection
+	ClassEmpty           // no statement: error 1065
+)
+
+// State is a set of kinds of session state that a server keeps for a
+// connection and that the proxy does not replay.
+type State uint16
+
+// The kinds of state. A plan that creates one (Pins) binds the session to the
+// connection that executed it, as long as the state may live. A plan that reads
+// one (Uses) must run on the connection that holds it, if any does; when its
+// targets are elsewhere it must be refused. Where no connection holds such
+// state any connection gives the same answer.
+const (
+	StateUserVars     State = 1 << iota // @x
+	StateTempTables                     // temporary tables
+	StateNamedLocks                     // GET_LOCK
+	StateLastInsertID                   // LAST_INSERT_ID(), @@last_insert_id, @@identity
+	StateFoundRows                      // FOUND_ROWS()
+	StateRowCount                       // ROW_COUNT()
+	StateSessionVars                    // system variables that are not tracked
+	StateTableLocks                     // LOCK TABLES
+)
+
+// Plan is what is known about a statement before its literals and parameters
+// are looked at. It is immutable and shared between sessions.
+type Plan struct {
+	Class Class
+
+	// Reader is commit-protocol 6.3: the statement leaves its branch a reader.
+	Reader bool
+	// Locking: the statement takes locks that must live until the decision.
+	Locking bool
+	// ImplicitCommit: the open transaction is committed first, as on a server.
+	ImplicitCommit bool
+
+	Uses State // state that the statement reads
+	Pins State // state that the statement creates
+
+	Tx        Tx           // of ClassBegin, ClassCommit, ClassRollback
+	Savepoint Savepoint    // of ClassSavepoint
+	Set       []Assignment // of ClassSet, in order
+	Schema    string       // of ClassUse
+	Gtrid     string       // of ClassOutcome
+	Kill      Kill         // of ClassKill
+	DDL       *DDL         // of ClassDDL
+
+	// Variables are the system variables that a statement reads and whose value
+	// a shard's connection does not have (autocommit, wait_timeout ...), in
+	// lower case. The session refuses the statement or answers itself.
+	Variables []string
+
+	Tables    []TableName // the tables named, without duplicates
+	NumParams int         // how many ? the text has
+
+	env  lexFlags
+	bind binder
+}
+
+// TableName is a table with its schema resolved.
+type TableName struct{ Schema, Name string }
+
+// Access is the access mode of a transaction.
+type Access uint8
+
+// The access modes.
+const (
+	AccessDefault   Access = iota // the session's setting
+	AccessReadWrite               // READ WRITE
+	AccessReadOnly                // READ ONLY: writes get error 1792
+)
+
+// Option is one of the three states of COMMIT's AND CHAIN and RELEASE.
+type Option uint8
+
+// The options' states.
+const (
+	OptionDefault Option = iota // not given
+	OptionYes                   // given
+	OptionNo                    // given with NO
+)
+
+// Tx holds the options of BEGIN, COMMIT and ROLLBACK.
+type Tx struct {
+	Access  Access
+	Chain   Option
+	Release Option
+}
+
+// SavepointVerb is one of the three things done with savepoints.
+type SavepointVerb uint8
+
+// The verbs.
+const (
+	SavepointSet SavepointVerb = iota + 1
+	SavepointRollback
+	SavepointRelease
+)
+
+// Savepoint is a SAVEPOINT statement. Name is unquoted; names are compared
+// without regard to case.
+type Savepoint struct {
+	Verb SavepointVerb
+	Name string
+}
+
+// Kill is a KILL statement.
+type Kill struct {
+	Query bool // KILL QUERY: the statement only
+	ID    uint64
+}
+
+// Variable says which tracked setting an assignment changes.
+type Variable uint8
+
+// The settings. SET of anything else is refused.
+const (
+	VarInvalid             Variable = iota
+	VarNames                        // SET NAMES cs [COLLATE c]: Value, Collation; Default
+	VarCharacterSet                 // SET CHARACTER SET cs: Value; Default
+	VarCharsetClient                // character_set_client
+	VarCharsetConnection            // character_set_connection
+	VarCharsetResults               // character_set_results; Null
+	VarCollationConnection          // collation_connection
+	VarSQLMode                      // sql_mode: Value is the list as given
+	VarTimeZone                     // time_zone
+	VarIsolation                    // the session's isolation level: Value is READ COMMITTED ...
+	VarNextIsolation                // of the next transaction only
+	VarAccess                       // the session's transaction_read_only: Value is READ ONLY or READ WRITE
+	VarNextAccess                   // of the next transaction only
+	VarAutocommit                   // autocommit: Value is 0 or 1
+	VarIdleTimeout                  // wait_timeout, interactive_timeout: kept by the proxy, never forwarded; Value in seconds
+	VarUser                         // @x: the statement is forwarded; see Pins
+	VarNothing                      // a setting to the value it has anyway (sql_auto_is_null = 0 ...): nothing to do
+)
+
+// Assignment is one part of a SET.
+type Assignment struct {
+	Variable  Variable
+	Name      string // the variable's name in lower case
+	Value     string
+	Collation string // of VarNames
+	Default   bool   // = DEFAULT: the value that the session had at login
+	Null      bool   // = NULL
+}
+
+// DDLVerb says what a definition statement does to a table.
+type DDLVerb uint8
+
+// The verbs. DDLOther changes no table's existence or definition.
+const (
+	DDLOther DDLVerb = iota
+	DDLCreateTable
+	DDLAlterTable
+	DDLDropTable
+	DDLTruncateTable
+	DDLCreateSchema
+	DDLAlterSchema
+	DDLDropSchema
+)
+
+// DDL is what a definition statement changes. The catalog is to be read anew
+// for the tables and schemas named.
+type DDL struct {
+	Verb   DDLVerb
+	Tables []TableName // changed, created or dropped
+	Schema string      // of the schema verbs
+	// Created is the new table with its rule, of DDLCreateTable: the rule is to
+	// be stored (placement) before a shard executes the statement.
+	Created *Table
+	// IfNotExists: the table may exist already; its stored rule is kept.
+	IfNotExists bool
+	// Temporary: the table lives in the session (Pins has StateTempTables).
+	Temporary bool
+}
+
+// Mode says how many shards a bound statement goes to.
+type Mode uint8
+
+// The modes. The zero value is never returned with a nil error.
+const (
+	ModeInvalid Mode = iota
+	ModeWeights      // weights of strings are needed first: ask, then bind again
+	ModeAny          // any one shard: Parts has one part, whose Shard is only a suggestion
+	ModeOne          // one shard
+	ModeConcat       // several: the rows one after the other, in any order
+	ModeAll          // several: a write or definition; affected rows are added up
+)
+
+// Part is what one shard gets.
+type Part struct {
+	Shard route.Shard
+	SQL   string
+	// Params are the numbers of the parameters that this text has, in its
+	// order; nil means all, in the client's order.
+	Params []int
+	// Rows is how many rows of a split INSERT this part has, else 0.
+	Rows int
+}
+
+// Targets says where a bound statement goes.
+type Targets struct {
+	Mode    Mode
+	Parts   []Part          // ascending by shard
+	Weights []WeightRequest // of ModeWeights
+}
+
+// WeightRequest asks for the weight bytes of a string under a collation. It is
+// comparable, so it can be a cache's key.
+type WeightRequest struct {
+	Charset   string // the column's
+	Collation string // the column's
+	Text      string // UTF-8
+}
+
+// Weights knows weight bytes that were asked before. Weight returns the bytes
+// of the text and, where the collation pads, those of one space.
+type Weights interface {
+	Weight(r WeightRequest) (weight, space []byte, ok bool)
+}
+
+// ValueKind says what a parameter is.
+type ValueKind uint8
+
+// The kinds of parameters. ValueOther (dates, times ...) is never a key.
+const (
+	ValueOther ValueKind = iota
+	ValueNull
+	ValueInt     // Int
+	ValueUint    // Uint
+	ValueFloat   // Float
+	ValueDecimal // Bytes: the number's text
+	ValueText    // Bytes: in the client's character set (MYSQL_TYPE_STRING, VAR_STRING, VARCHAR)
+	ValueBinary  // Bytes: a binary string (the BLOB types)
+)
+
+// Value is a decoded parameter of a prepared statement.
+type Value struct {
+	Kind  ValueKind
+	Int   int64
+	Uint  uint64
+	Float float64
+	Bytes []byte
+}

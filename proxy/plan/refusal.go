@@ -1,0 +1,59 @@
+package plan
+
+import "fmt"
+
+// Code is the MySQL error number of a refusal. The proxy maps it to SQLSTATE.
+type Code uint16
+
+// The codes of refusals.
+const (
+	CodeNoDatabase   Code = 1046  // no database selected
+	CodeAccess       Code = 1044  // the schema is the proxy's own
+	CodeSyntax       Code = 1064  // the text cannot be read
+	CodeEmpty        Code = 1065  // there is no statement
+	CodeParameters   Code = 1210  // the parameters do not fit
+	CodeNoSuchTable  Code = 1146  // the table does not exist
+	CodeNoSuchSchema Code = 1049  // the schema does not exist
+	CodeNoKey        Code = 17020 // a row without a usable sharding key
+	CodeUnsupported  Code = 17021 // not supported (across shards)
+)
+
+// Refusal says why a statement is not executed. Nothing was sent to any shard.
+type Refusal struct {
+	Code      Code
+	Construct string // what was refused, in the user's words
+	Advice    string // the way round, may be empty
+}
+
+func (r *Refusal) Error() string {
+	text := r.Construct
+	switch r.Code {
+	case CodeUnsupported:
+		text = "not supported through the proxy: " + r.Construct
+	case CodeNoKey:
+		text = "no sharding key: " + r.Construct
+	case CodeSyntax:
+		text = "you have an error in your SQL syntax: " + r.Construct
+	case CodeNoDatabase, CodeAccess, CodeEmpty, CodeParameters, CodeNoSuchTable, CodeNoSuchSchema:
+	}
+	if r.Advice != "" {
+		text += "; " + r.Advice
+	}
+	return text
+}
+
+func unsupported(construct, advice string) *Refusal {
+	return &Refusal{Code: CodeUnsupported, Construct: construct, Advice: advice}
+}
+
+func unsupportedf(advice, format string, args ...any) *Refusal {
+	return unsupported(fmt.Sprintf(format, args...), advice)
+}
+
+func noKey(construct, advice string) *Refusal {
+	return &Refusal{Code: CodeNoKey, Construct: construct, Advice: advice}
+}
+
+func syntax(near string) *Refusal {
+	return &Refusal{Code: CodeSyntax, Construct: near}
+}
