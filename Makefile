@@ -14,7 +14,7 @@ demo: build
 
 ## servers: fetch MySQL and MariaDB into the cache folder (make test does it by itself)
 servers:
-	$(GO) run ./internal/launch/cmd
+	$(GO) run ./internal/launch/fetch
 
 ## test: everything that CI runs, on real servers
 test: servers

@@ -48,10 +48,11 @@ var rooms = map[string]room{
 	"proxy/admin":                {ours: []string{"proxy", "proxy/route", "tm", "xa"}, others: []string{goMySQL}},
 	"internal/launch":            {others: []string{sqlDrv}},
 	"internal/launch/launchtest": {ours: []string{"internal/launch"}},
-	"internal/launch/cmd":        {ours: []string{"internal/launch"}},
+	"internal/launch/fetch":      {ours: []string{"internal/launch"}},
 	"internal/faultwire":         {ours: []string{"proxy/wire"}},
-	"internal/app":               {ours: []string{"proxy", "proxy/admin", "proxy/backend", "proxy/plan", "proxy/route", "proxy/wire", "tm", "xa", "xa/xamysql", "internal/launch", "internal/faultwire"}, others: []string{yamlLib, sqlDrv}},
-	"cmd/xaproxy":                {ours: []string{"internal/app"}, others: []string{cobra}},
+	"internal/demo":              {ours: []string{"internal/launch", "internal/faultwire"}, others: []string{sqlDrv}},
+	"internal/app":               {ours: []string{"proxy", "proxy/admin", "proxy/backend", "proxy/plan", "proxy/route", "proxy/wire", "tm", "xa", "xa/xamysql"}, others: []string{yamlLib}},
+	"cmd/xaproxy":                {ours: []string{"internal/app", "internal/demo"}, others: []string{cobra}},
 	"integration":                {ours: []string{"internal/app", "internal/launch", "internal/launch/launchtest", "internal/faultwire"}, others: []string{goMySQL, sqlDrv}},
 }
 

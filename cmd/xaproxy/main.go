@@ -1,0 +1,164 @@
+// Command xaproxy is a MySQL-speaking proxy that commits transactions over many
+// MySQL and MariaDB servers atomically. This package holds flags and commands
+// only; what they do is in internal/app.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"xaproxy/internal/app"
+	"xaproxy/internal/demo"
+)
+
+// version is set by the linker for releases.
+var version = "" //nolint:gochecknoglobals // the linker needs a variable
+
+func main() {
+	os.Exit(run()) //nolint:forbidigo // this is main
+}
+
+func run() int {
+	// The first signal asks for an orderly end; after it the default action is
+	// back, so that a second one ends the process at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	err := root().ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, app.ErrFindings):
+		return 1 // the findings are printed already
+	}
+	fmt.Fprintln(os.Stderr, "xaproxy:", err)
+	return 1
+}
+
+func root() *cobra.Command {
+	c := &cobra.Command{
+		Use:           "xaproxy",
+		Short:         "ACID transactions over many MySQL and MariaDB servers behind one MySQL DSN",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	c.AddCommand(serveCommand(), initCommand(), checkCommand(), demoCommand(), versionCommand())
+	return c
+}
+
+func configFlag(c *cobra.Command) *string {
+	path := c.Flags().StringP("config", "c", "xaproxy.yaml", "configuration file")
+	return path
+}
+
+func serveCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve clients until SIGTERM; a second signal ends at once",
+		Args:  cobra.NoArgs,
+	}
+	config := configFlag(c)
+	level := c.Flags().String("log-level", "info", "debug, info, warn or error")
+	format := c.Flags().String("log-format", "text", "text or json")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		log, err := logger(*level, *format)
+		if err != nil {
+			return err
+		}
+		cfg, err := app.LoadConfig(*config)
+		if err != nil {
+			return err
+		}
+		return app.Serve(c.Context(), cfg, log)
+	}
+	return c
+}
+
+func logger(level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
+	}
+	o := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, o)), nil
+	}
+	return nil, fmt.Errorf("--log-format: %q is neither text nor json", format)
+}
+
+func initCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Create the schema xaproxy on every shard and give each its permanent number",
+		Args:  cobra.NoArgs,
+	}
+	config := configFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, err := app.LoadConfig(*config)
+		if err != nil {
+			return err
+		}
+		return app.Init(c.Context(), cfg, c.OutOrStdout())
+	}
+	return c
+}
+
+func checkCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Test every shard and print the statement that repairs what is missing",
+		Args:  cobra.NoArgs,
+	}
+	config := configFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, err := app.LoadConfig(*config)
+		if err != nil {
+			return err
+		}
+		return app.Check(c.Context(), cfg, c.OutOrStdout())
+	}
+	return c
+}
+
+func demoCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "A bank over three throw-away shards; kills the proxy in the worst places and shows recovery",
+		Args:  cobra.NoArgs,
+	}
+	stay := c.Flags().Bool("stay", terminal(os.Stdin), "keep the servers up until interrupted (the default at a terminal)")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		program, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		return demo.Run(c.Context(), demo.Options{Out: c.OutOrStdout(), Program: program, Stay: *stay})
+	}
+	return c
+}
+
+func terminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		Run: func(c *cobra.Command, _ []string) {
+			fmt.Fprintln(c.OutOrStdout(), app.Version(version))
+		},
+	}
+}

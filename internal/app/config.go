@@ -1,0 +1,383 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Config is the configuration file (docs/configuration.md). Unknown and
+// duplicate keys are errors that name line and column.
+type Config struct {
+	Node          uint32                 `yaml:"node"`      // unique per proxy; 0: drawn once and kept in StateDir
+	StateDir      string                 `yaml:"state_dir"` // incarnation, certificate, generated passwords
+	Listen        ListenConfig           `yaml:"listen"`
+	Shards        map[string]ShardConfig `yaml:"shards"`
+	Tables        map[string]TableConfig `yaml:"tables"`
+	DefaultTable  DefaultTableConfig     `yaml:"default_table"`
+	Users         map[string]UserConfig  `yaml:"users"`
+	Transactions  TransactionsConfig     `yaml:"transactions"`
+	Recovery      RecoveryConfig         `yaml:"recovery"`
+	Claims        ClaimsConfig           `yaml:"claims"`
+	Limits        LimitsConfig           `yaml:"limits"`
+	ServerVersion string                 `yaml:"server_version"` // shown to clients; "" = that of the lowest shard number
+}
+
+// ListenConfig holds the addresses of the ports.
+type ListenConfig struct {
+	Data  string `yaml:"data"`
+	Admin string `yaml:"admin"`
+	HTTP  string `yaml:"http"` // /livez and /readyz; "off" = none
+}
+
+// ShardConfig is one server. Its permanent number is kept by the server itself.
+type ShardConfig struct {
+	DSN string `yaml:"dsn"` // user:password@tcp(host:port)/ or user:password@unix(/path)/, no schema
+}
+
+// TableConfig places one table.
+type TableConfig struct {
+	Key      string `yaml:"key"`      // sharding column
+	Function string `yaml:"function"` // jump
+	Group    string `yaml:"group"`
+	Shard    string `yaml:"shard"`  // one-shard table
+	Copies   string `yaml:"copies"` // reference table (not served yet)
+}
+
+// DefaultTableConfig places tables that have no entry when they are created
+// through the proxy: {key: primary}, {shard: NAME} or refuse.
+type DefaultTableConfig struct {
+	Key    string
+	Shard  string
+	Refuse bool
+}
+
+// UnmarshalYAML reads the mapping or the word refuse.
+func (d *DefaultTableConfig) UnmarshalYAML(b []byte) error {
+	var word string
+	if err := yaml.Unmarshal(b, &word); err == nil {
+		if word != "refuse" {
+			return fmt.Errorf("default_table: %q is neither a mapping nor the word refuse", word)
+		}
+		*d = DefaultTableConfig{Refuse: true}
+		return nil
+	}
+	var m struct {
+		Key   string `yaml:"key"`
+		Shard string `yaml:"shard"`
+	}
+	if err := yaml.UnmarshalWithOptions(b, &m, yaml.Strict()); err != nil {
+		return err
+	}
+	switch {
+	case m.Key != "" && m.Shard != "":
+		return errors.New("default_table: give key or shard, not both")
+	case m.Key != "" && m.Key != "primary":
+		return fmt.Errorf("default_table: key %q: only primary is known", m.Key)
+	}
+	*d = DefaultTableConfig{Key: m.Key, Shard: m.Shard}
+	return nil
+}
+
+// UserConfig is a login of the data port or, with a role, of the admin port.
+type UserConfig struct {
+	Password string `yaml:"password"`
+	Role     string `yaml:"role"` // "" (data port) | read | operate | heuristic
+}
+
+// TransactionsConfig bounds transactions.
+type TransactionsConfig struct {
+	Ack            string        `yaml:"ack"` // finished
+	MaxTime        time.Duration `yaml:"max_time"`
+	IdleTime       time.Duration `yaml:"idle_time"`
+	PrepareTimeout time.Duration `yaml:"prepare_timeout"`
+	LockTimeout    time.Duration `yaml:"lock_timeout"`
+}
+
+// RecoveryConfig times beats and recovery; no safety rule depends on it.
+type RecoveryConfig struct {
+	Beat         time.Duration `yaml:"beat"`
+	DeadAfter    time.Duration `yaml:"dead_after"`
+	Grace        time.Duration `yaml:"grace"`
+	Interval     time.Duration `yaml:"interval"`
+	Phase2Wait   time.Duration `yaml:"phase2_wait"`
+	SessionLease time.Duration `yaml:"session_lease"`
+}
+
+// ClaimsConfig says how long decisions stay recorded after they are carried out.
+type ClaimsConfig struct {
+	Retain *time.Duration `yaml:"retain"`
+}
+
+// LimitsConfig bounds what clients can take.
+type LimitsConfig struct {
+	Connections      int           `yaml:"connections"`       // of clients
+	ShardConnections int           `yaml:"shard_connections"` // per shard, for sessions
+	PoolWait         time.Duration `yaml:"pool_wait"`         // longest wait for one of them
+	PacketBytes      int           `yaml:"packet_bytes"`
+}
+
+// Defaults, each with its reason.
+const (
+	defaultData  = "0.0.0.0:4406"
+	defaultAdmin = "127.0.0.1:4407" // admin verbs can end transactions: this machine only
+	defaultHTTP  = "127.0.0.1:4408"
+	defaultState = "/var/lib/xaproxy"
+
+	defaultMaxTime        = time.Hour        // a forgotten transaction holds locks on every shard
+	defaultIdleTime       = 10 * time.Minute // the same, for an application that went quiet inside one
+	defaultPrepareTimeout = 10 * time.Second // a shard that cannot prepare within this is treated as down
+	defaultLockTimeout    = 10 * time.Second // deadlocks across shards are seen by nobody and end by this
+	defaultBeat           = time.Second
+	defaultDeadAfter      = 3 * time.Second // three lost beats; a beat is at most a third of it
+	defaultGrace          = 10 * time.Second
+	defaultInterval       = 30 * time.Second
+	defaultPhase2Wait     = time.Second
+	defaultLease          = 15 * time.Second // a proxy that is cut off loses its locks after this
+	defaultRetain         = 10 * time.Minute
+	defaultConnections    = 2000
+	defaultShardConns     = 100 // below MySQL's default max_connections of 151
+	defaultPoolWait       = 10 * time.Second
+	defaultPacket         = 64 << 20 // MySQL's default max_allowed_packet
+)
+
+// LoadConfig reads and validates a configuration file.
+func LoadConfig(path string) (*Config, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	c, err := ParseConfig(b)
+	if err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// ParseConfig decodes b, replaces ${env:NAME} and ${file:PATH} in strings that
+// may hold secrets, fills in defaults and validates.
+func ParseConfig(b []byte) (*Config, error) {
+	c := &Config{}
+	err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(c)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, errors.New(yaml.FormatError(err, false, true))
+	}
+	if err := c.expand(); err != nil {
+		return nil, err
+	}
+	c.setDefaults()
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Config) expand() error {
+	for name, s := range c.Shards {
+		v, err := expandSecret(s.DSN)
+		if err != nil {
+			return fmt.Errorf("shards.%s.dsn: %w", name, err)
+		}
+		s.DSN = v
+		c.Shards[name] = s
+	}
+	for name, u := range c.Users {
+		v, err := expandSecret(u.Password)
+		if err != nil {
+			return fmt.Errorf("users.%s.password: %w", name, err)
+		}
+		u.Password = v
+		c.Users[name] = u
+	}
+	return nil
+}
+
+// secretPattern finds ${env:NAME} and ${file:PATH}.
+var secretPattern = regexp.MustCompile(`\$\{(env|file):([^}]*)\}`) //nolint:gochecknoglobals // compiled once, never changed
+
+func expandSecret(s string) (string, error) {
+	var failed error
+	out := secretPattern.ReplaceAllStringFunc(s, func(m string) string {
+		parts := secretPattern.FindStringSubmatch(m)
+		if parts[1] == "env" {
+			v, ok := os.LookupEnv(parts[2])
+			if !ok {
+				failed = errors.Join(failed, fmt.Errorf("environment variable %s is not set", parts[2]))
+			}
+			return v
+		}
+		b, err := os.ReadFile(parts[2])
+		if err != nil {
+			failed = errors.Join(failed, err)
+		}
+		return strings.TrimRight(string(b), "\r\n")
+	})
+	return out, failed
+}
+
+func orString(p *string, def string) {
+	if *p == "" {
+		*p = def
+	}
+}
+
+func orDuration(p *time.Duration, def time.Duration) {
+	if *p == 0 {
+		*p = def
+	}
+}
+
+func orInt(p *int, def int) {
+	if *p == 0 {
+		*p = def
+	}
+}
+
+func (c *Config) setDefaults() {
+	orString(&c.Listen.Data, defaultData)
+	orString(&c.Listen.Admin, defaultAdmin)
+	orString(&c.Listen.HTTP, defaultHTTP)
+	orString(&c.StateDir, defaultState)
+	if c.DefaultTable == (DefaultTableConfig{}) {
+		c.DefaultTable.Key = "primary"
+	}
+	t := &c.Transactions
+	orString(&t.Ack, "finished")
+	orDuration(&t.MaxTime, defaultMaxTime)
+	orDuration(&t.IdleTime, defaultIdleTime)
+	orDuration(&t.PrepareTimeout, defaultPrepareTimeout)
+	orDuration(&t.LockTimeout, defaultLockTimeout)
+	r := &c.Recovery
+	orDuration(&r.DeadAfter, defaultDeadAfter)
+	orDuration(&r.Beat, min(defaultBeat, r.DeadAfter/3)) // a lone dead_after stays usable
+	orDuration(&r.Grace, defaultGrace)
+	orDuration(&r.Interval, defaultInterval)
+	orDuration(&r.Phase2Wait, defaultPhase2Wait)
+	orDuration(&r.SessionLease, defaultLease)
+	if c.Claims.Retain == nil {
+		retain := defaultRetain
+		c.Claims.Retain = &retain
+	}
+	orInt(&c.Limits.Connections, defaultConnections)
+	orInt(&c.Limits.ShardConnections, defaultShardConns)
+	orDuration(&c.Limits.PoolWait, defaultPoolWait)
+	orInt(&c.Limits.PacketBytes, defaultPacket)
+}
+
+func (c *Config) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(c.Shards) == 0 {
+		bad("shards: name at least one server")
+	}
+	c.validateShards(bad)
+	c.validateTables(bad)
+	c.validateUsers(bad)
+	c.validateTimes(bad)
+	for _, l := range []struct{ key, addr string }{{"data", c.Listen.Data}, {"admin", c.Listen.Admin}, {"http", c.Listen.HTTP}} {
+		if l.key == "http" && l.addr == "off" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(l.addr); err != nil {
+			bad("listen.%s: %w", l.key, err)
+		}
+	}
+	if !filepath.IsAbs(c.StateDir) {
+		bad("state_dir: %q is not an absolute path", c.StateDir)
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) validateShards(bad func(string, ...any)) {
+	seen := map[string]string{}
+	for _, name := range sortedKeys(c.Shards) {
+		dsn := c.Shards[name].DSN
+		if dsn == "" {
+			bad("shards.%s.dsn: missing", name)
+			continue
+		}
+		o, err := parseShardDSN(dsn)
+		if err != nil {
+			bad("shards.%s.dsn: %w", name, err)
+			continue
+		}
+		where := o.Network + "(" + o.Addr + ")"
+		if other, twice := seen[where]; twice {
+			bad("shards.%s and shards.%s name one server, %s: one shard is one server", other, name, where)
+		}
+		seen[where] = name
+	}
+}
+
+func (c *Config) validateTables(bad func(string, ...any)) {
+	for _, name := range sortedKeys(c.Tables) {
+		t := c.Tables[name]
+		switch {
+		case t.Copies != "":
+			bad("tables.%s.copies: reference tables are not served yet", name)
+		case t.Shard != "" && t.Key != "":
+			bad("tables.%s: give key or shard, not both", name)
+		case t.Shard == "" && t.Key == "":
+			bad("tables.%s: give key (sharded) or shard (one-shard table)", name)
+		case t.Shard != "" && c.Shards[t.Shard].DSN == "":
+			bad("tables.%s.shard: no shard is named %q", name, t.Shard)
+		case t.Function != "" && t.Function != "jump":
+			bad("tables.%s.function: %q is not served yet; jump is", name, t.Function)
+		}
+	}
+	if s := c.DefaultTable.Shard; s != "" && c.Shards[s].DSN == "" {
+		bad("default_table.shard: no shard is named %q", s)
+	}
+}
+
+func (c *Config) validateUsers(bad func(string, ...any)) {
+	for _, name := range sortedKeys(c.Users) {
+		u := c.Users[name]
+		if u.Password == "" {
+			bad("users.%s.password: missing; an empty password is not served", name)
+		}
+		switch u.Role {
+		case "", "read", "operate", "heuristic":
+		default:
+			bad("users.%s.role: %q is none of read, operate, heuristic", name, u.Role)
+		}
+	}
+}
+
+func (c *Config) validateTimes(bad func(string, ...any)) {
+	if c.Transactions.Ack != "finished" {
+		bad("transactions.ack: %q is not served yet; finished is", c.Transactions.Ack)
+	}
+	for _, d := range []struct {
+		key string
+		v   time.Duration
+	}{
+		{"transactions.max_time", c.Transactions.MaxTime}, {"transactions.idle_time", c.Transactions.IdleTime},
+		{"transactions.prepare_timeout", c.Transactions.PrepareTimeout}, {"transactions.lock_timeout", c.Transactions.LockTimeout},
+		{"recovery.beat", c.Recovery.Beat}, {"recovery.dead_after", c.Recovery.DeadAfter}, {"recovery.grace", c.Recovery.Grace},
+		{"recovery.interval", c.Recovery.Interval}, {"recovery.phase2_wait", c.Recovery.Phase2Wait},
+		{"recovery.session_lease", c.Recovery.SessionLease}, {"claims.retain", *c.Claims.Retain},
+	} {
+		if d.v < 0 {
+			bad("%s: %s is negative", d.key, d.v)
+		}
+	}
+	if c.Recovery.SessionLease < time.Second {
+		bad("recovery.session_lease: servers count it in whole seconds; give at least 1s")
+	}
+	if c.Transactions.LockTimeout < time.Second {
+		bad("transactions.lock_timeout: servers count it in whole seconds; give at least 1s")
+	}
+	if c.Recovery.DeadAfter < 2*c.Recovery.Beat {
+		bad("recovery.dead_after (%s) must be at least two beats (recovery.beat is %s)", c.Recovery.DeadAfter, c.Recovery.Beat)
+	}
+}
