@@ -43,7 +43,6 @@ type Machine struct {
 	outcome  xa.Outcome
 	reason   Reason
 	cause    int
-	recorded bool // an abort claim is known to exist
 	homeOver bool // home's local transaction is known to have ended
 }
 
@@ -240,7 +239,6 @@ func (m *Machine) onDecided(r Reply) []Action {
 	case ReplyDone:
 		return m.committed()
 	case ReplyFenced:
-		m.recorded = m.path == pathTwoPhase
 		m.branches[i].at = refused
 		return m.abort(ReasonFenced, -1)
 	case ReplyNone:
@@ -265,7 +263,6 @@ func (m *Machine) onResolved(o xa.Outcome) []Action {
 	case xa.Committed:
 		return m.committed()
 	case xa.Aborted:
-		m.recorded = true
 		m.branches[0].at = ended // its session was closed; whether it has left is the sweep's question
 		return m.abort(ReasonFenced, -1)
 	case xa.Unknown:
@@ -404,7 +401,7 @@ func (m *Machine) maybeEnd(acts []Action) []Action {
 	}
 	if m.state == StateAborting {
 		m.state = StateEndedAborted
-		if m.recorded && m.homeOver {
+		if m.path == pathTwoPhase && m.homeOver {
 			acts = append(acts, Action{Kind: ActionForget, Outcome: xa.Aborted})
 		}
 		return acts

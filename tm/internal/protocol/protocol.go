@@ -181,9 +181,10 @@ const (
 	// [Outcome, Reason, Branch: which one was the cause, -1 none]. It is emitted
 	// exactly once. The driver may hold it back until the machine has ended.
 	ActionAnswer
-	// ActionForget says that nothing acts on the claim any more [Outcome]: the
-	// owner may collect it once it is old enough (R1 or R3 holds; R4 does not
-	// yet). Without it the claim is left to the sweep.
+	// ActionForget says that whatever claim exists or will exist, nothing acts
+	// on it any more [Outcome]: the owner may collect it once it is old enough
+	// (R1 or R3 holds; R4 is left). A two-phase transaction that ended without
+	// it must be remembered by the owner as one whose claim is not his to collect.
 	ActionForget
 )
 

@@ -129,7 +129,7 @@ func NextFinish(a Attempt) Finish {
 // Committed the PREPARE was acknowledged, so what is not listed has ended. For
 // Aborted a PREPARE may still be executing while its session exists.
 func notFound(a Attempt) Finish {
-	if a.Outcome != xa.Committed && a.Session != Absent {
+	if a.Outcome != xa.Committed && a.Session != Absent && !a.Own {
 		return waitForSession(a)
 	}
 	switch a.Listing {
@@ -139,7 +139,7 @@ func notFound(a Attempt) Finish {
 		return FinishDone
 	case Present:
 	}
-	if a.Session != Absent {
+	if a.Session != Absent && !a.Own {
 		return waitForSession(a)
 	}
 	return FinishRetry

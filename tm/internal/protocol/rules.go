@@ -48,7 +48,7 @@ type Evidence struct {
 	Outcome      xa.Outcome // of the row as read; the deletion must name it, for the row may have changed since
 	AgeMillis    int64      // of the row, by the server's clock
 	RetainMillis int64      // R4
-	Finished     bool       // the collector is the owner and its machine emitted ActionForget with this outcome
+	Finished     bool       // the collector is the owner and its machine emitted ActionForget
 	OwnerDead    bool       // the owner is marked dead on this home; to be checked again in the deleting transaction
 	Unlisted     bool       // every participant in the row is missing from complete listings taken after the row was read
 	HomeGone     bool       // home's session, as the gtrid names it, is absent from its server, or the server's run is over
