@@ -3,6 +3,7 @@ package xamysql
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"xaproxy/xa"
 )
@@ -87,3 +88,14 @@ func (e *ServerError) Error() string {
 
 // StatusInTrans is SERVER_STATUS_IN_TRANS in Result.Status.
 const StatusInTrans uint16 = 0x0001
+
+// FlavorOf tells the family from a server's version string.
+func FlavorOf(version string) Flavor {
+	if strings.Contains(strings.ToLower(version), "mariadb") {
+		return FlavorMariaDB
+	}
+	if version == "" {
+		return FlavorUnknown
+	}
+	return FlavorMySQL
+}
