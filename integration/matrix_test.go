@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -58,12 +59,10 @@ func (a action) String() string {
 func (a action) zombie() bool { return a == zombieBefore || a == zombieAfter }
 
 func (a action) side() faultwire.Side {
-	switch a {
-	case killProxyBefore, killShardBefore, cutBefore, lateBefore, zombieBefore:
+	if slices.Contains([]action{killProxyBefore, killShardBefore, cutBefore, lateBefore, zombieBefore}, a) {
 		return faultwire.Before
-	default:
-		return faultwire.After
 	}
+	return faultwire.After
 }
 
 // point is the kth packet with a verb that a workload sends to a shard.
@@ -91,15 +90,9 @@ func (p point) String() string {
 
 // telling says whether the short form has the case.
 func telling(p point, a action) bool {
-	if p.end != "COMMIT" {
-		return false
-	}
-	switch p.verb {
-	case faultwire.Prepare, faultwire.Claim, faultwire.XACommit:
-		return a != lateBefore && a != lateAfter && a != ackedThenKilled && a != cutBefore
-	default:
-		return false
-	}
+	verbs := []faultwire.Verb{faultwire.Prepare, faultwire.Claim, faultwire.XACommit}
+	others := []action{lateBefore, lateAfter, ackedThenKilled, cutBefore}
+	return p.end == "COMMIT" && slices.Contains(verbs, p.verb) && !slices.Contains(others, a)
 }
 
 // result is one case's.

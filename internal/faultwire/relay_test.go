@@ -4,14 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/client"
 	_ "github.com/go-sql-driver/mysql"
 
 	"xaproxy/internal/faultwire"
@@ -125,57 +123,21 @@ func (b *bench) isPrepared(g string) bool {
 }
 
 // gone waits until the session of c has left the server.
-func (b *bench) gone(c *client.Conn) {
+func (b *bench) gone(c *session) {
 	b.t.Helper()
-	q := fmt.Sprintf("SELECT COUNT(*) FROM information_schema.processlist WHERE id=%d", c.GetConnectionID())
+	q := fmt.Sprintf("SELECT COUNT(*) FROM information_schema.processlist WHERE id=%d", c.id)
 	b.eventually("session gone", func() bool { return b.count(q) == 0 })
 }
 
 // connect opens a session connection through the relay.
-func (b *bench) connect() *client.Conn {
+func (b *bench) connect() *session {
 	b.t.Helper()
-	const clientMultiStatements, clientQueryAttributes = 1 << 16, 1 << 27
-	c, err := client.Connect(b.relay.Addr(), b.server.User(), b.server.Password(), "", func(c *client.Conn) error {
-		c.UnsetCapability(clientQueryAttributes)
-		return c.SetCapability(clientMultiStatements)
-	})
+	c, err := dial(b.relay.Addr(), b.server.User(), b.server.Password())
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { _ = c.Close() })
 	return c
-}
-
-// pipeline writes all commands before any reply is read.
-func pipeline(c *client.Conn, queries ...string) error {
-	var all []byte
-	for _, q := range queries {
-		n := len(q) + 1
-		all = append(all, byte(n), byte(n>>8), byte(n>>16), 0, 3)
-		all = append(all, q...)
-	}
-	_, err := c.Conn.Conn.Write(all)
-	return err
-}
-
-// rawPacket reads one packet whatever its sequence number.
-func rawPacket(c *client.Conn) ([]byte, error) {
-	head := make([]byte, 4)
-	if _, err := io.ReadFull(c.Conn.Conn, head); err != nil {
-		return nil, err
-	}
-	p := make([]byte, int(head[0])|int(head[1])<<8|int(head[2])<<16)
-	_, err := io.ReadFull(c.Conn.Conn, p)
-	return p, err
-}
-
-func must(t *testing.T, c *client.Conn, queries ...string) {
-	t.Helper()
-	for _, q := range queries {
-		if _, err := c.Execute(q); err != nil {
-			t.Fatalf("%s: %v", q, err)
-		}
-	}
 }
 
 func within(t *testing.T, what string, c <-chan struct{}) {
@@ -193,7 +155,7 @@ func onBoth(t *testing.T, test func(t *testing.T, b *bench)) {
 	}
 }
 
-func open(t *testing.T, c *client.Conn, g string, id int) {
+func open(t *testing.T, c *session, g string, id int) {
 	t.Helper()
 	must(t, c, fmt.Sprintf("XA START '%s','b',1", g), fmt.Sprintf("INSERT INTO faultwire.t VALUES (%d,'x')", id), fmt.Sprintf("XA END '%s','b',1", g))
 }
@@ -203,7 +165,7 @@ func TestCutBeforeKeepsThePacketFromTheShard(t *testing.T) {
 		c := b.connect()
 		open(t, c, "cutbefore", 1)
 		a := b.relay.Arm(faultwire.Rule{Verb: faultwire.Prepare, Side: faultwire.Before})
-		if _, err := c.Execute("XA PREPARE 'cutbefore','b',1"); err == nil {
+		if err := c.execute("XA PREPARE 'cutbefore','b',1"); err == nil {
 			t.Error("the client was answered")
 		}
 		within(t, "act", a.Done())
@@ -219,7 +181,7 @@ func TestCutAfterLosesOnlyTheReply(t *testing.T) {
 		c := b.connect()
 		open(t, c, "cutafter", 1)
 		a := b.relay.Arm(faultwire.Rule{Verb: faultwire.Prepare, Side: faultwire.After})
-		if _, err := c.Execute("XA PREPARE 'cutafter','b',1"); err == nil {
+		if err := c.execute("XA PREPARE 'cutafter','b',1"); err == nil {
 			t.Error("the client was answered")
 		}
 		within(t, "act", a.Done())
@@ -256,11 +218,11 @@ func TestHeldPacketArrivesAfterItsSenderIsGone(t *testing.T) {
 		c := b.connect()
 		open(t, c, "late", 1)
 		a := b.relay.Arm(faultwire.Rule{Verb: faultwire.Prepare, Side: faultwire.Before, Hold: true, Then: faultwire.Forward})
-		if err := pipeline(c, "XA PREPARE 'late','b',1"); err != nil {
+		if err := c.pipeline("XA PREPARE 'late','b',1"); err != nil {
 			t.Fatal(err)
 		}
 		within(t, "fire", a.Fired())
-		_ = c.Conn.Conn.Close()
+		_ = c.Close()
 		time.Sleep(100 * time.Millisecond)
 		if b.isPrepared("late") {
 			t.Fatal("not held")
@@ -282,7 +244,7 @@ func TestHeldReplyGoesOnWhenReleased(t *testing.T) {
 		must(t, c, "BEGIN", "INSERT INTO faultwire.t VALUES (1,'x')")
 		answer := make(chan error)
 		go func() {
-			_, err := c.Execute("COMMIT")
+			err := c.execute("COMMIT")
 			answer <- err
 		}()
 		within(t, "fire", a.Fired())
@@ -307,7 +269,7 @@ func TestPipelinedCommandBehindACutNeverReachesTheShard(t *testing.T) {
 		c := b.connect()
 		must(t, c, "XA START 'pipe','b',1", "INSERT INTO faultwire.t VALUES (1,'x')")
 		a := b.relay.Arm(faultwire.Rule{Verb: faultwire.End, Side: faultwire.After})
-		if err := pipeline(c, "XA END 'pipe','b',1", "XA PREPARE 'pipe','b',1"); err != nil {
+		if err := c.pipeline("XA END 'pipe','b',1", "XA PREPARE 'pipe','b',1"); err != nil {
 			t.Fatal(err)
 		}
 		within(t, "act", a.Done())
@@ -323,10 +285,10 @@ func TestCutBeforeThePipelinesSecondCommandKeepsTheFirst(t *testing.T) {
 		c := b.connect()
 		open(t, c, "pipe2", 1)
 		a := b.relay.Arm(faultwire.Rule{Verb: faultwire.Ping, Side: faultwire.Before})
-		if err := pipeline(c, "XA PREPARE 'pipe2','b',1"); err != nil {
+		if err := c.pipeline("XA PREPARE 'pipe2','b',1"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Conn.Conn.Write([]byte{1, 0, 0, 0, 0x0e}); err != nil {
+		if _, err := c.Write([]byte{1, 0, 0, 0, 0x0e}); err != nil {
 			t.Fatal(err)
 		}
 		within(t, "act", a.Done())
@@ -344,14 +306,14 @@ func TestEachStatementOfAPacketCounts(t *testing.T) {
 		c := b.connect()
 		must(t, c, "BEGIN", "INSERT INTO faultwire.t VALUES (1,'x')")
 		a := b.relay.Arm(faultwire.Rule{Verb: faultwire.Commit, Side: faultwire.After})
-		if err := pipeline(c, decide); err != nil {
+		if err := c.pipeline(decide); err != nil {
 			t.Fatal(err)
 		}
-		p, err := rawPacket(c)
+		p, err := c.packet()
 		if err != nil || p[0] != 0 {
 			t.Errorf("reply to the INSERT: %v %v", p, err)
 		}
-		if _, err = rawPacket(c); err == nil {
+		if _, err = c.packet(); err == nil {
 			t.Error("the reply to COMMIT was not lost")
 		}
 		within(t, "act", a.Done())
@@ -362,10 +324,10 @@ func TestEachStatementOfAPacketCounts(t *testing.T) {
 		c = b.connect()
 		a = b.relay.Arm(faultwire.Rule{Verb: faultwire.Commit, Side: faultwire.After})
 		must(t, c, "BEGIN", "INSERT INTO faultwire.t VALUES (2,'x')")
-		if err := pipeline(c, decide); err != nil {
+		if err := c.pipeline(decide); err != nil {
 			t.Fatal(err)
 		}
-		if p, err := rawPacket(c); err != nil || p[0] != 0xff {
+		if p, err := c.packet(); err != nil || p[0] != 0xff {
 			t.Errorf("reply to the duplicate: %v %v", p, err)
 		}
 		must(t, c, "SELECT 1")
@@ -394,7 +356,7 @@ func TestRuleCountsAndChoosesItsConnections(t *testing.T) {
 		if got := control.Command(); got.Source != faultwire.Control || got.Thread == 0 {
 			t.Errorf("acted on %v", got)
 		}
-		if _, err := c.Execute("BEGIN"); err == nil {
+		if err := c.execute("BEGIN"); err == nil {
 			t.Error("second BEGIN was not cut")
 		}
 		within(t, "second", second.Done())
@@ -472,13 +434,13 @@ func TestRefusedAndCutConnectionsFail(t *testing.T) {
 	c := b.connect()
 	b.relay.Refuse()
 	must(t, c, "SELECT 1")
-	if _, err := client.Connect(b.relay.Addr(), b.server.User(), b.server.Password(), ""); err == nil {
+	if _, err := dial(b.relay.Addr(), b.server.User(), b.server.Password()); err == nil {
 		t.Error("connected to a relay that refuses")
 	}
 	b.relay.Admit()
 	b.connect()
 	b.relay.CutAll()
-	if _, err := c.Execute("SELECT 1"); err == nil {
+	if err := c.execute("SELECT 1"); err == nil {
 		t.Error("connection survived the cut")
 	}
 }
@@ -489,20 +451,21 @@ func TestCloseEndsAHold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := r.Arm(faultwire.Rule{Verb: faultwire.Other, Side: faultwire.Before, Hold: true})
-	failed := make(chan error, 1)
-	go func() {
-		_, err := client.Connect(r.Addr(), b.server.User(), b.server.Password(), "faultwire", func(c *client.Conn) error { return nil })
-		failed <- err
-	}()
-	select {
-	case <-a.Fired():
-	case err := <-failed: // this client sends nothing of itself after the login
-		if err != nil {
-			t.Fatal(err)
-		}
+	c, err := dial(r.Addr(), b.server.User(), b.server.Password())
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer c.Close()
+	a := r.Arm(faultwire.Rule{Verb: faultwire.Begin, Side: faultwire.Before, Hold: true, Then: faultwire.Forward})
+	if err := c.pipeline("BEGIN"); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "fire", a.Fired())
 	if err := r.Close(); err != nil {
 		t.Error(err)
+	}
+	within(t, "end", a.Done())
+	if _, err := c.packet(); err == nil {
+		t.Error("answered by a closed relay")
 	}
 }
