@@ -9,7 +9,7 @@ type Setting struct {
 }
 
 // Want returns the Setting with this value; the empty string is a value too
-// (sql_mode = '').
+// (sql_mode = ”).
 func Want(value string) Setting { return Setting{value: value, given: true} }
 
 // Value returns the wanted value; given is false for the zero Setting.
@@ -18,8 +18,8 @@ func (s Setting) Value() (value string, given bool) { return s.value, s.given }
 // State is what a client wants of a session. Values of State compare with ==.
 // The zero State is that of a fresh connection.
 type State struct {
-	// Schema is the default schema, empty for none. None can be had on a
-	// connection only that never had one: see Pool.Get.
+	// Schema is the default schema, empty for none. A connection that has one can
+	// not lose it: Pool.Get chooses another.
 	Schema string
 	// CharsetClient, CharsetResults and Collation are character_set_client,
 	// character_set_results (the empty value is NULL) and collation_connection,

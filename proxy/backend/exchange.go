@@ -1,0 +1,102 @@
+package backend
+
+import (
+	"context"
+
+	"xaproxy/proxy/wire"
+	"xaproxy/xa/xamysql"
+)
+
+var _ xamysql.Conn = (*Conn)(nil)
+
+// Exchange writes all commands in one write, then reads all replies: see
+// xamysql.Conn. Commands behind the first must be small (some KiB): nothing is
+// read before all are written.
+func (c *Conn) Exchange(ctx context.Context, cmds ...xamysql.Command) ([]xamysql.Reply, error) {
+	if err := c.begin(ctx); err != nil {
+		return nil, err
+	}
+	c.frameClosings()
+	sequences := make([]uint8, len(cmds))
+	for i, cmd := range cmds {
+		switch cmd.Kind {
+		case xamysql.Query:
+			c.scratch = append(append(c.scratch[:0], byte(wire.ComQuery)), cmd.SQL...)
+		case xamysql.Ping:
+			c.scratch = append(c.scratch[:0], byte(wire.ComPing))
+		}
+		c.out, sequences[i] = wire.AppendFrames(c.out, 0, c.scratch)
+	}
+	if cap(c.scratch) > keepOut {
+		c.scratch = nil
+	}
+	replies := make([]xamysql.Reply, 0, len(cmds))
+	err := c.converse(ctx, func() error {
+		for _, sequence := range sequences {
+			var g gather
+			res, err := c.reply(sequence, &g)
+			if res.Err != nil {
+				g.results = append(g.results, xamysql.Result{Rows: g.rows, Err: serverError(res.Err)})
+			}
+			if err == nil || len(g.results) > 0 {
+				replies = append(replies, xamysql.Reply{Results: g.results})
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return replies, err
+}
+
+func serverError(e *wire.ServerError) *xamysql.ServerError {
+	return &xamysql.ServerError{Number: e.Number, State: e.State, Message: e.Message}
+}
+
+// gather is a Sink that keeps a reply.
+type gather struct {
+	results []xamysql.Result
+	columns int
+	rows    [][]*string
+	fields  [][]byte
+}
+
+func (g *gather) Columns(defs [][]byte) error {
+	g.columns = len(defs)
+	return nil
+}
+
+func (g *gather) Row(p []byte) error {
+	var err error
+	if g.fields, err = wire.ParseTextRow(g.fields[:0], p, g.columns); err != nil {
+		return err
+	}
+	row := make([]*string, len(g.fields))
+	for i, f := range g.fields {
+		if f != nil {
+			s := string(f)
+			row[i] = &s
+		}
+	}
+	g.rows = append(g.rows, row)
+	return nil
+}
+
+func (g *gather) End(ok wire.OK, _ bool) error {
+	g.results = append(g.results, xamysql.Result{Status: uint16(ok.Status), Affected: ok.Affected, Rows: g.rows})
+	g.rows = nil
+	return nil
+}
+
+// Ping sends COM_PING; afterwards InTransaction tells the truth.
+func (c *Conn) Ping(ctx context.Context) error {
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	res, err := c.command(ctx, []byte{byte(wire.ComPing)}, discard{})
+	if err == nil && res.Err != nil {
+		err = res.Err
+	}
+	return err
+}

@@ -1,0 +1,163 @@
+package backend
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"slices"
+
+	"xaproxy/proxy/wire"
+	"xaproxy/xa"
+)
+
+// Stmt is a prepared statement of a connection.
+type Stmt struct {
+	ID       uint32
+	Params   [][]byte // payloads of the parameters' definitions
+	Columns  [][]byte // payloads of the columns' definitions
+	Warnings uint16
+}
+
+// statementKey is everything that decides what a text means.
+type statementKey struct {
+	schema                      string
+	sqlMode, charset, collation Setting
+	text                        string
+}
+
+// statements is a cache of prepared statements, least recently used out first.
+type statements struct {
+	max     int
+	byKey   map[statementKey]*list.Element // of *cachedStmt
+	order   *list.List                     // front: most recently used
+	closing []uint32                       // to be closed with the next write
+}
+
+type cachedStmt struct {
+	key  statementKey
+	stmt Stmt
+}
+
+func newStatements(limit int) *statements {
+	return &statements{max: limit, byKey: map[statementKey]*list.Element{}, order: list.New()}
+}
+
+func (s *statements) find(k statementKey) *Stmt {
+	e := s.byKey[k]
+	if e == nil {
+		return nil
+	}
+	s.order.MoveToFront(e)
+	return &e.Value.(*cachedStmt).stmt //nolint:errcheck,revive // only *cachedStmt is put in
+}
+
+func (s *statements) add(k statementKey, stmt Stmt) *Stmt {
+	cached := &cachedStmt{key: k, stmt: stmt}
+	s.byKey[k] = s.order.PushFront(cached)
+	if s.order.Len() > s.max {
+		s.drop(s.order.Back())
+	}
+	return &cached.stmt
+}
+
+func (s *statements) drop(e *list.Element) {
+	cached := s.order.Remove(e).(*cachedStmt) //nolint:errcheck,revive // only *cachedStmt is put in
+	delete(s.byKey, cached.key)
+	s.closing = append(s.closing, cached.stmt.ID)
+}
+
+func (s *statements) dropID(id uint32) {
+	for e := s.order.Front(); e != nil; e = e.Next() {
+		if e.Value.(*cachedStmt).stmt.ID == id { //nolint:errcheck,revive // only *cachedStmt is put in
+			s.drop(e)
+			return
+		}
+	}
+}
+
+// frameClosings puts the closing of statements in front of the next command; the
+// server does not answer it.
+func (c *Conn) frameClosings() {
+	for _, id := range c.stmts.closing {
+		c.scratch = wire.AppendStatement(c.scratch[:0], wire.ComStmtClose, id)
+		c.out, _ = wire.AppendFrames(c.out, 0, c.scratch)
+	}
+	c.stmts.closing = c.stmts.closing[:0]
+}
+
+// dropIfChanged forgets a statement whose result's columns are no longer those
+// that Prepare was told.
+func (c *Conn) dropIfChanged(id uint32) {
+	if c.status.Has(wire.StatusMetadataChanged) {
+		c.stmts.dropID(id)
+	}
+}
+
+// Prepare prepares sql under the state that Sync has set, or finds it in the
+// connection's cache. A server's error packet is a *wire.ServerError in the
+// error's chain, and the connection is as good as before. The Stmt is valid
+// until the next call of Prepare.
+func (c *Conn) Prepare(ctx context.Context, sql string) (*Stmt, error) {
+	if err := c.begin(ctx); err != nil {
+		return nil, err
+	}
+	key := statementKey{schema: c.have.Schema, sqlMode: c.have.SQLMode,
+		charset: c.have.CharsetClient, collation: c.have.Collation, text: sql}
+	if stmt := c.stmts.find(key); stmt != nil && !c.unknown {
+		return stmt, nil
+	}
+	if len(sql) >= c.o.MaxPacket {
+		return nil, xa.WithEffect(fmt.Errorf("statement of %d bytes: %w", len(sql), wire.ErrPacketTooLarge), xa.EffectNone)
+	}
+	c.frameClosings()
+	c.scratch = append(append(c.scratch[:0], byte(wire.ComStmtPrepare)), sql...)
+	var sequence uint8
+	c.out, sequence = wire.AppendFrames(c.out, 0, c.scratch)
+	var stmt Stmt
+	var refused *wire.ServerError
+	err := c.converse(ctx, func() error {
+		var err error
+		stmt, refused, err = c.prepared(sequence)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if refused != nil {
+		return nil, xa.WithEffect(fmt.Errorf("prepare: %w", refused), xa.EffectNone)
+	}
+	return c.stmts.add(key, stmt), nil
+}
+
+func (c *Conn) prepared(sequence uint8) (Stmt, *wire.ServerError, error) {
+	c.r.SetSequence(sequence)
+	p, err := c.r.Read()
+	if err != nil {
+		return Stmt{}, nil, eof(err)
+	}
+	if wire.IsError(p) {
+		refused, err := c.failed(p)
+		return Stmt{}, refused, err
+	}
+	head, err := wire.ParsePrepared(p)
+	if err != nil {
+		return Stmt{}, nil, err
+	}
+	stmt := Stmt{ID: head.Statement, Warnings: head.Warnings}
+	if stmt.Params, err = c.keptDefinitions(int(head.Params)); err != nil {
+		return Stmt{}, nil, err
+	}
+	if stmt.Columns, err = c.keptDefinitions(int(head.Columns)); err != nil {
+		return Stmt{}, nil, err
+	}
+	return stmt, nil, nil
+}
+
+func (c *Conn) keptDefinitions(n int) ([][]byte, error) {
+	defs, err := c.definitions(n)
+	kept := make([][]byte, len(defs))
+	for i, d := range defs {
+		kept[i] = slices.Clone(d)
+	}
+	return kept, err
+}

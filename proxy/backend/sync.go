@@ -1,0 +1,169 @@
+package backend
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"xaproxy/proxy/wire"
+	"xaproxy/xa"
+	"xaproxy/xa/xamysql"
+)
+
+// State returns what the session's state is, as far as Sync and the server's
+// trackers know.
+func (c *Conn) State() State { return c.have }
+
+// Sync makes the session's state the wanted one. It sends only what differs, in
+// one write, and nothing when nothing does. A refusal by the server is a
+// *wire.ServerError in the error's chain and leaves the state unknown: the
+// connection will not be reused, but a later Sync may succeed. Sync does not
+// check whether a transaction is open.
+func (c *Conn) Sync(ctx context.Context, want State) error {
+	if c.have == want && !c.unknown {
+		return nil
+	}
+	cmds, err := c.difference(want)
+	if err != nil {
+		return xa.WithEffect(fmt.Errorf("session state for shard %s: %w", c.o.Name, err), xa.EffectNone)
+	}
+	c.syncing = true
+	replies, err := c.Exchange(ctx, cmds...)
+	c.syncing = false
+	if err != nil {
+		return fmt.Errorf("session state: %w", err)
+	}
+	for _, r := range replies {
+		if e := r.Results[len(r.Results)-1].Err; e != nil {
+			c.unknown = true
+			return fmt.Errorf("session state at shard %s: %w", c.o.Name,
+				&wire.ServerError{Number: e.Number, State: e.State, Message: e.Message})
+		}
+	}
+	c.have = want
+	c.unknown = false
+	return nil
+}
+
+// difference returns the commands that lead from have to want.
+func (c *Conn) difference(want State) ([]xamysql.Command, error) {
+	var sets []string
+	for _, v := range c.variables(want) {
+		if v.want == v.have && !c.unknown {
+			continue
+		}
+		text, err := v.assignment()
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, text)
+	}
+	var cmds []xamysql.Command
+	if want.Schema != c.have.Schema || c.unknown && want.Schema != "" {
+		use, err := useSchema(want.Schema)
+		if err != nil {
+			return nil, err
+		}
+		if !ascii(want.Schema) {
+			// The name is UTF-8, whatever the session's client speaks.
+			cmds = append(cmds, xamysql.Command{SQL: "SET character_set_client=utf8mb4"})
+			if want.CharsetClient == c.have.CharsetClient && !c.unknown {
+				v := variable{name: "character_set_client", want: want.CharsetClient, initial: "utf8mb4", check: word}
+				text, err := v.assignment()
+				if err != nil {
+					return nil, err
+				}
+				sets = append(sets, text)
+			}
+		}
+		cmds = append(cmds, use)
+	}
+	if len(sets) > 0 {
+		cmds = append(cmds, xamysql.Command{SQL: "SET " + strings.Join(sets, ",")})
+	}
+	return cmds, nil
+}
+
+// variable is a session variable of State.
+type variable struct {
+	name       string
+	want, have Setting
+	initial    string // what the zero Setting means, as SQL
+	check      func(string) bool
+	isolation  bool
+	nullable   bool
+}
+
+func (c *Conn) variables(want State) [6]variable {
+	isolation := "transaction_isolation"
+	if c.flavor == xamysql.FlavorMariaDB {
+		isolation = "tx_isolation" // the other name came with 11.1
+	}
+	return [...]variable{
+		{name: "character_set_client", want: want.CharsetClient, have: c.have.CharsetClient, initial: "utf8mb4", check: word},
+		{name: "character_set_results", want: want.CharsetResults, have: c.have.CharsetResults, initial: "utf8mb4", check: word, nullable: true},
+		{name: "collation_connection", want: want.Collation, have: c.have.Collation, initial: "utf8mb4_general_ci", check: word},
+		{name: "sql_mode", want: want.SQLMode, have: c.have.SQLMode, initial: "DEFAULT", check: words},
+		{name: "time_zone", want: want.TimeZone, have: c.have.TimeZone, initial: "DEFAULT", check: zone},
+		{name: isolation, want: want.Isolation, have: c.have.Isolation, initial: "DEFAULT", check: isolationLevel, isolation: true},
+	}
+}
+
+// assignment returns "name=value" for SET.
+func (v variable) assignment() (string, error) {
+	value, given := v.want.Value()
+	switch {
+	case !given:
+		return "SESSION " + v.name + "=" + v.initial, nil
+	case v.nullable && value == "":
+		return "SESSION " + v.name + "=NULL", nil
+	case !v.check(value):
+		return "", fmt.Errorf("%s = %q: %w", v.name, value, ErrValue)
+	case v.isolation:
+		value = strings.ReplaceAll(value, " ", "-")
+	}
+	return "SESSION " + v.name + "='" + value + "'", nil
+}
+
+func useSchema(name string) (xamysql.Command, error) {
+	if name == "" {
+		return xamysql.Command{}, ErrSchema
+	}
+	if len(name) > 64*4 || strings.ContainsRune(name, 0) {
+		return xamysql.Command{}, fmt.Errorf("schema %q: %w", name, ErrValue)
+	}
+	return xamysql.Command{SQL: "USE `" + strings.ReplaceAll(name, "`", "``") + "`"}, nil
+}
+
+func ascii(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// only reports whether s has nothing but letters, digits, '_' and others.
+func only(s, others string) bool {
+	for i := range len(s) {
+		b := s[i]
+		letter := b|0x20 >= 'a' && b|0x20 <= 'z'
+		if !letter && (b < '0' || b > '9') && b != '_' && strings.IndexByte(others, b) < 0 {
+			return false
+		}
+	}
+	return len(s) <= 1024
+}
+
+func word(s string) bool  { return s != "" && only(s, "") }
+func words(s string) bool { return only(s, ",") }
+func zone(s string) bool  { return s != "" && only(s, "/+-:") }
+
+func isolationLevel(s string) bool {
+	switch strings.ToUpper(s) {
+	case "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE":
+		return true
+	}
+	return false
+}
