@@ -25,6 +25,8 @@
 // # Locks
 //
 // Manager.mu guards the live table, Txn.mu what snapshots show of one
-// transaction, nodes.mu what is known about proxies, recovery.mu what was seen
-// at the shards. None of them is held while another one is taken or during I/O.
+// transaction, registry.mu what is known about proxies, site.mu what is
+// known about a shard. None of them is held while another one is taken
+// or during I/O. Manager.renewing is held while a new incarnation is taken, before
+// any of them.
 package tm

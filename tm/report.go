@@ -87,9 +87,9 @@ type Action uint8
 
 // The actions of a resolution.
 const (
-	LeftAlone Action = iota // nothing was done; Err says why
-	Finished                // ended according to Outcome, and no longer listed by the shard
-	StillListed             // the shard lists it still; Err says why
+	LeftAlone   Action = iota // nothing was done; Err says why
+	Finished                  // ended according to Outcome, and no longer listed by the shard
+	StillListed               // the shard lists it still; Err says why
 )
 
 func (a Action) String() string {
