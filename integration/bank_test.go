@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"regexp"
@@ -21,7 +22,7 @@ type bank struct {
 	total int64
 }
 
-const accounts = 40
+const accounts = 60
 
 // newBank makes the table through the proxy and finds out where the accounts are.
 func newBank(t *testing.T, c *cluster, p *proxyProcess) *bank {
@@ -174,8 +175,7 @@ func (b *bank) transfer(ctx context.Context, db *sql.DB, home int, end string) a
 		return answer{stage: "login", told: toldAborted, err: err}
 	}
 	defer func() { // never back to a pool: the next transfer logs in anew
-		_ = conn.Raw(func(any) error { return errors.New("discard") })
-		_ = conn.Close()
+		discard(conn)
 	}()
 	for _, q := range []string{
 		"BEGIN",
@@ -189,6 +189,12 @@ func (b *bank) transfer(ctx context.Context, db *sql.DB, home int, end string) a
 	}
 	_, err = conn.ExecContext(ctx, end)
 	return conclude(end, err)
+}
+
+// discard closes a connection instead of giving it back to its pool.
+func discard(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	_ = conn.Close()
 }
 
 // verdict compares what the client was told and what happened to the accounts since before.

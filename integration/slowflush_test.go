@@ -1,0 +1,166 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"xaproxy/internal/faultwire"
+	"xaproxy/internal/launch"
+)
+
+// gate stops a server's redo log: what is committed while it is shut is visible and not durable.
+type gate struct{ path string }
+
+func (g gate) shut(t testing.TB) {
+	if err := os.WriteFile(g.path, nil, 0o644); err != nil {
+		t.Error(err)
+	}
+}
+
+func (g gate) open() { _ = os.Remove(g.path) }
+
+// slowFlush builds the library and returns the options of a server that has it.
+func slowFlush(t *testing.T, e launch.Engine) (launch.Options, gate) {
+	t.Helper()
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		t.Skip("no C compiler: ", err)
+	}
+	dir := t.TempDir()
+	library := filepath.Join(dir, "slowflush.so")
+	if out, err := exec.Command(cc, "-shared", "-fPIC", "-O1", "-o", library, "testdata/slowflush.c").CombinedOutput(); err != nil {
+		t.Fatalf("cc: %v\n%s", err, out)
+	}
+	g := gate{path: filepath.Join(dir, "gate")}
+	t.Cleanup(g.open)
+	o := launch.Options{Engine: e, Env: []string{"LD_PRELOAD=" + library, "SLOWFLUSH_GATE=" + g.path}}
+	if e == launch.MySQL {
+		o.Settings = map[string]string{"skip-log-bin": ""} // with a binary log a commit is not visible before it is durable
+	}
+	return o, g
+}
+
+var slowEngines = []launch.Engine{launch.MariaDB1011, launch.MySQL}
+
+// TestVisibleClaimIsLostWithoutTheBarrier is the counter-example to a recoverer without rule R10: it sees the claim,
+// commits the other branch, home is killed, and the transaction is half done.
+func TestVisibleClaimIsLostWithoutTheBarrier(t *testing.T) {
+	for _, e := range slowEngines {
+		t.Run(string(e), func(t *testing.T) {
+			slow, g := slowFlush(t, e)
+			c := newClusterOf(t, slow, launch.Options{Engine: e})
+			home, other := c.shards[0], c.shards[1]
+			for _, s := range c.shards {
+				s.exec(t, "CREATE DATABASE bank")
+				s.exec(t, "CREATE TABLE bank.account (id INT PRIMARY KEY, balance BIGINT NOT NULL) ENGINE=InnoDB")
+				s.exec(t, "INSERT INTO bank.account VALUES (1,0)")
+			}
+			home.exec(t, "CREATE DATABASE xaproxy")
+			home.exec(t, "CREATE TABLE xaproxy.claim (name VARBINARY(255) PRIMARY KEY, outcome CHAR(1) NOT NULL) ENGINE=InnoDB")
+			onOne(t, other.db, "XA START 'g'", "UPDATE bank.account SET balance=1 WHERE id=1", "XA END 'g'", "XA PREPARE 'g'")
+
+			g.shut(t)
+			decided := make(chan error, 1)
+			go func() { decided <- commitClaim(t.Context(), home) }()
+			if _, err := poll(t.Context(), 5*time.Second, home.claimVisible); err != nil {
+				t.Fatal(err)
+			}
+			// Such a recoverer would commit the other branch now.
+			home.kill(t)
+			if err := <-decided; err == nil {
+				t.Error("home acknowledged what it had not flushed")
+			}
+			g.open()
+			home.restart(t)
+			if home.claimVisible(t.Context()) == nil {
+				t.Fatal("the claim survived: the flush was not delayed, so the test shows nothing")
+			}
+			if n := home.mustNumber(t, "SELECT balance FROM bank.account"); n != 0 {
+				t.Errorf("home's part survived without the claim: %d", n)
+			}
+			onOne(t, other.db, "XA ROLLBACK 'g'")
+		})
+	}
+}
+
+func commitClaim(ctx context.Context, home *shard) error {
+	conn, err := home.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, q := range []string{"BEGIN", "UPDATE bank.account SET balance=-1 WHERE id=1", "INSERT INTO xaproxy.claim VALUES ('g','C')", "COMMIT"} {
+		if _, err := conn.ExecContext(ctx, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shard) claimVisible(ctx context.Context) error {
+	n, err := s.number(ctx, "SELECT COUNT(*) FROM xaproxy.claim WHERE outcome='C'")
+	if err == nil && n == 0 {
+		err = errors.New("no claim is visible")
+	}
+	return err
+}
+
+// TestNobodyActsOnAClaimThatIsNotDurable: the coordinator is killed while its claim is visible and not durable; the
+// other proxy sees it and must wait; then home is killed and the claim is gone.
+func TestNobodyActsOnAClaimThatIsNotDurable(t *testing.T) {
+	for _, e := range slowEngines {
+		t.Run(string(e), func(t *testing.T) {
+			slow, g := slowFlush(t, e)
+			c := newClusterOf(t, slow, launch.Options{Engine: e})
+			home, other := c.shards[0], c.shards[1]
+			a := c.newProxy(t, "a", proxySettings{node: 1})
+			b := c.newProxy(t, "b", proxySettings{node: 2})
+			a.up()
+			b.up()
+			bank := newBank(t, c, a)
+			before := bank.mustBalances(t)
+			c.resetJournals()
+
+			decide := home.relay.Arm(faultwire.Rule{Verb: faultwire.Claim, From: faultwire.Session, Then: faultwire.Forward, Hook: func() { g.shut(t) }})
+			answers := make(chan answer, 1)
+			go func() {
+				db := a.open("", "readTimeout=20s")
+				defer db.Close()
+				answers <- bank.transfer(t.Context(), db, 0, "COMMIT")
+			}()
+			<-decide.Done()
+			if _, err := poll(t.Context(), 5*time.Second, home.claimVisible); err != nil {
+				t.Fatalf("%v\n%s", err, c.trace())
+			}
+			a.kill()
+			got := <-answers
+			// b finds a dead and the branch prepared, asks home, and must be waiting there for the flush.
+			time.Sleep(4 * time.Second)
+			all, err := other.prepared(t.Context())
+			if err != nil || len(all) != 1 {
+				t.Errorf("while the claim is not durable the other shard holds %v (%v)\n%s", all, err, c.trace())
+			}
+			if n := other.mustNumber(t, fmt.Sprintf("SELECT balance FROM bank.account WHERE id=%d", bank.ids[1])); n != before[1] {
+				t.Errorf("a visible claim was acted upon: balance %d\n%s", n, c.trace())
+			}
+			home.kill(t)
+			g.open()
+			home.restart(t)
+			took, err := poll(t.Context(), limit+slack(), bank.settled)
+			if err != nil {
+				t.Errorf("not settled: %v\n%s\n%s", err, c.trace(), b.logTail(30))
+			}
+			t.Logf("settled %v after home's restart; the client was told %s", took.Round(time.Millisecond), got)
+			committed, err := bank.verdict(before, bank.mustBalances(t), 0, got)
+			if err != nil || committed {
+				t.Errorf("committed: %t, %v\n%s", committed, err, c.trace())
+			}
+		})
+	}
+}
