@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"xaproxy/xa"
@@ -236,4 +237,17 @@ func selfSigned() ([]byte, error) {
 
 func sortedKeys[V any](m map[string]V) []string {
 	return slices.Sorted(maps.Keys(m))
+}
+
+// lock keeps a second process out of the directory; the kernel gives it back
+// when this one dies.
+func (s *state) lock() (unlock func() error, err error) {
+	f, err := os.OpenFile(s.path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("state_dir %s is in use by another process: %w", s.dir, err), f.Close())
+	}
+	return f.Close, nil
 }

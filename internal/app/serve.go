@@ -1,0 +1,448 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"crypto/rsa"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"xaproxy/proxy"
+	"xaproxy/proxy/admin"
+	"xaproxy/proxy/backend"
+	"xaproxy/proxy/route"
+	"xaproxy/tm"
+	"xaproxy/xa"
+	"xaproxy/xa/xamysql"
+)
+
+// Main is the program between its start and its end. Make one with Open, then
+// call Run once; or Close without Run.
+type Main struct {
+	config  *Config
+	log     *slog.Logger
+	state   *state
+	unlock  func() error
+	shards  []*unit
+	manager *tm.Manager
+	data    *proxy.Server
+	admin   *proxy.Server
+
+	dataListener, adminListener, httpListener net.Listener
+}
+
+// unit is one shard with everything that talks to it.
+type unit struct {
+	member
+	store       *xamysql.Shard
+	pool, found *backend.Pool // for clients without and with CLIENT_FOUND_ROWS
+
+	mu sync.Mutex
+	// Guarded by mu:
+	version string // as its server greeted last
+}
+
+// drainTime is how long open transactions may go on after the end was asked
+// for: below the 30 s that supervisors commonly give.
+const drainTime = 20 * time.Second
+
+// Serve runs the program until ctx ends, then drains.
+func Serve(ctx context.Context, c *Config, log *slog.Logger) error {
+	m, err := Open(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	return m.Run(ctx)
+}
+
+// Open reads who the shards are (and installs schema xaproxy at the first
+// start), takes the node's name and opens the ports. Shards that are down are
+// served without.
+func Open(ctx context.Context, c *Config, log *slog.Logger) (*Main, error) {
+	m := &Main{config: c, log: log}
+	if err := m.open(ctx); err != nil {
+		return nil, errors.Join(err, m.Close(ctx))
+	}
+	return m, nil
+}
+
+func (m *Main) open(ctx context.Context) error {
+	var err error
+	if m.state, err = openState(m.config.StateDir); err != nil {
+		return err
+	}
+	if m.unlock, err = m.state.lock(); err != nil {
+		return err
+	}
+	node, err := m.state.node(m.config.Node)
+	if err != nil {
+		return err
+	}
+	members, err := survey(ctx, m.config)
+	if err != nil {
+		return err
+	}
+	cluster, err := identify(ctx, members, m.state)
+	if err != nil {
+		return err
+	}
+	if err := m.listen(ctx); err != nil {
+		return err
+	}
+	if err := m.openShards(members, cluster, node); err != nil {
+		return err
+	}
+	if err := m.startManager(ctx, cluster, node); err != nil {
+		return err
+	}
+	return m.openPorts(ctx)
+}
+
+func (m *Main) listen(ctx context.Context) error {
+	var lc net.ListenConfig
+	var err error
+	if m.dataListener, err = lc.Listen(ctx, "tcp", m.config.Listen.Data); err != nil {
+		return fmt.Errorf("listen.data: %w", err)
+	}
+	if m.adminListener, err = lc.Listen(ctx, "tcp", m.config.Listen.Admin); err != nil {
+		return fmt.Errorf("listen.admin: %w", err)
+	}
+	if m.config.Listen.HTTP == "off" {
+		return nil
+	}
+	if m.httpListener, err = lc.Listen(ctx, "tcp", m.config.Listen.HTTP); err != nil {
+		return fmt.Errorf("listen.http: %w", err)
+	}
+	return nil
+}
+
+// DataAddr is where applications connect.
+func (m *Main) DataAddr() string { return m.dataListener.Addr().String() }
+
+// AdminAddr is where operators connect.
+func (m *Main) AdminAddr() string { return m.adminListener.Addr().String() }
+
+func (m *Main) openShards(members []member, cluster xa.ClusterID, node uint32) error {
+	for _, mb := range members {
+		store, err := xamysql.Open(xamysql.Options{
+			DSN: mb.dsn, Number: mb.meta.Shard, Name: mb.name, Cluster: cluster, Node: node,
+		})
+		if err != nil {
+			return err
+		}
+		u := &unit{member: mb, store: store}
+		o := mb.options
+		o.Shard, o.Name = mb.meta.Shard, mb.name
+		o.Lease = m.config.Recovery.SessionLease
+		lockWait := fmt.Sprintf("SET SESSION innodb_lock_wait_timeout=%d", int(m.config.Transactions.LockTimeout.Seconds()))
+		o.AfterDial = func(ctx context.Context, c *backend.Conn) error {
+			if err := xamysql.CheckSession(ctx, c, cluster, mb.meta.Shard, lockWait); err != nil {
+				return fmt.Errorf("shard %s: %w", mb.name, err)
+			}
+			u.greeted(c.ServerVersion())
+			return nil
+		}
+		u.pool = m.newPool(o)
+		o.FoundRows = true
+		u.found = m.newPool(o)
+		m.shards = append(m.shards, u)
+	}
+	slices.SortFunc(m.shards, func(a, b *unit) int { return cmp.Compare(a.meta.Shard, b.meta.Shard) })
+	return nil
+}
+
+func (u *unit) greeted(version string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.version = version
+}
+
+func (u *unit) greeting() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.version
+}
+
+func (m *Main) newPool(o backend.Options) *backend.Pool {
+	return backend.NewPool(o, backend.PoolOptions{
+		MaxConns: m.config.Limits.ShardConnections,
+		Wait:     m.config.Limits.PoolWait,
+		Log:      m.log,
+		OnState: func(up bool) {
+			if up && m.manager != nil {
+				m.manager.ShardUp(o.Shard)
+			}
+		},
+	})
+}
+
+func (m *Main) startManager(ctx context.Context, cluster xa.ClusterID, node uint32) error {
+	last, err := m.state.incarnation()
+	if err != nil {
+		return err
+	}
+	retain := *m.config.Claims.Retain
+	if retain == 0 {
+		retain = -1 // tm reads 0 as the default
+	}
+	r, t := m.config.Recovery, m.config.Transactions
+	m.manager, err = tm.New(tm.Options{
+		Cluster: cluster, Node: node, MinIncarnation: last, SaveIncarnation: m.state.saveIncarnation,
+		Endpoint: m.AdminAddr(), Shards: m.resources(), Log: m.log, OnHeuristic: m.recordHeuristic,
+		Timing: tm.Timing{
+			Beat: r.Beat, DeadAfter: r.DeadAfter, Grace: r.Grace, Interval: r.Interval, Phase2Wait: r.Phase2Wait,
+			PrepareTimeout: t.PrepareTimeout, Retain: retain,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return m.manager.Start(ctx)
+}
+
+func (m *Main) resources() []tm.Shard {
+	var out []tm.Shard
+	for _, u := range m.shards {
+		out = append(out, tm.Shard{Resource: u.store, Claims: u.store, Nodes: u.store})
+	}
+	return out
+}
+
+func (m *Main) recordHeuristic(ctx context.Context, h tm.Heuristic) error {
+	for _, u := range m.shards {
+		if u.meta.Shard == h.Shard {
+			return u.store.RecordHeuristic(ctx, xamysql.Heuristic{ID: h.ID, Decided: h.Decision, Reason: fmt.Sprint(h.Cause)})
+		}
+	}
+	return fmt.Errorf("shard %d is not configured", h.Shard)
+}
+
+// number returns the permanent number of a configured name.
+func (m *Main) number(name string) route.Shard {
+	i := slices.IndexFunc(m.shards, func(u *unit) bool { return u.name == name })
+	return route.Shard(m.shards[i].meta.Shard) // validate has seen that there is one
+}
+
+func (m *Main) routeMap() (*route.Map, error) {
+	c := route.MapConfig{Tables: map[string]route.Placement{}}
+	for _, u := range m.shards {
+		c.Shards = append(c.Shards, route.Shard(u.meta.Shard))
+	}
+	for name, t := range m.config.Tables {
+		if t.Shard != "" {
+			one := m.number(t.Shard)
+			c.Tables[name] = route.Placement{Shard: &one}
+			continue
+		}
+		c.Tables[name] = route.Placement{Key: t.Key}
+	}
+	switch d := m.config.DefaultTable; {
+	case d.Refuse:
+		c.Default.Kind = route.DefaultRefuse
+	case d.Shard != "":
+		c.Default = route.Default{Kind: route.DefaultShard, Shard: m.number(d.Shard)}
+	default:
+		c.Default.Kind = route.DefaultPrimaryKey
+	}
+	return route.NewMap(c)
+}
+
+// adminName is the account that exists when the file names none with a role.
+const adminName = "admin"
+
+func (m *Main) openPorts(ctx context.Context) error {
+	cert, key, err := m.state.certificate()
+	if err != nil {
+		return err
+	}
+	port := proxy.Port{
+		TLS:           &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
+		Key:           key,
+		ServerVersion: m.serverVersion(ctx),
+		Limits: proxy.Limits{
+			Connections: m.config.Limits.Connections, PacketBytes: m.config.Limits.PacketBytes,
+			MaxTime: m.config.Transactions.MaxTime, IdleTime: m.config.Transactions.IdleTime,
+		},
+		Log: m.log,
+	}
+	if err := m.openAdmin(port, key); err != nil {
+		return err
+	}
+	return m.openData(port)
+}
+
+func (m *Main) openAdmin(port proxy.Port, key *rsa.PrivateKey) error {
+	users := proxy.StaticUsers{}
+	for name, u := range m.config.Users {
+		if u.Role != "" {
+			users[name] = proxy.User{Name: name, Password: u.Password, Role: u.Role}
+		}
+	}
+	if len(users) == 0 {
+		password, err := m.state.adminPassword()
+		if err != nil {
+			return err
+		}
+		users[adminName] = proxy.User{Name: adminName, Password: password, Role: string(admin.RoleOperate)}
+		m.log.Info("no user has a role: the admin port's account was generated",
+			slog.String("user", adminName), slog.String("password_file", m.state.path("admin.password")))
+	}
+	port.Users, port.Key = users, key
+	var err error
+	m.admin, err = proxy.NewHandlerServer(port, admin.New(admin.Options{
+		Manager: m.manager, Shards: m.resources(), Status: m.status, Version: Version(""),
+	}))
+	return err
+}
+
+func (m *Main) openData(port proxy.Port) error {
+	users := proxy.StaticUsers{}
+	for name, u := range m.config.Users {
+		users[name] = proxy.User{Name: name, Password: u.Password, Role: u.Role}
+	}
+	port.Users = users
+	places, err := m.routeMap()
+	if err != nil {
+		return err
+	}
+	o := proxy.Options{Port: port, Manager: m.manager, Map: places}
+	for _, u := range m.shards {
+		o.Shards = append(o.Shards, proxy.Shard{Number: u.meta.Shard, Name: u.name, Pool: u.pool, FoundRows: u.found, Store: u.store})
+	}
+	m.data, err = proxy.NewServer(o)
+	return err
+}
+
+// serverVersion is the configured one, else that of the lowest shard number
+// that answers.
+func (m *Main) serverVersion(ctx context.Context) string {
+	if m.config.ServerVersion != "" {
+		return m.config.ServerVersion
+	}
+	for _, u := range m.shards {
+		if u.err == nil && u.probe(ctx) == nil {
+			return u.greeting()
+		}
+	}
+	return ""
+}
+
+// probe takes a connection and gives it back.
+func (u *unit) probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, surveyTime)
+	defer cancel()
+	c, err := u.pool.Get(ctx, backend.State{})
+	if err != nil {
+		return err
+	}
+	u.pool.Put(c)
+	return nil
+}
+
+// status reaches out to every shard, all at the same time.
+func (m *Main) status(ctx context.Context) []admin.ShardStatus {
+	out := make([]admin.ShardStatus, len(m.shards))
+	var wg sync.WaitGroup
+	for i, u := range m.shards {
+		wg.Go(func() {
+			err := u.probe(ctx)
+			a, b := u.pool.Stats(), u.found.Stats()
+			out[i] = admin.ShardStatus{
+				Number: u.meta.Shard, Name: u.name, Addr: u.options.Addr, Version: u.greeting(), Err: err,
+				InUse: a.InUse + b.InUse, Idle: a.Idle + b.Idle, Waiting: a.Waiting + b.Waiting,
+			}
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// Run serves until ctx ends or a port breaks, then drains.
+func (m *Main) Run(ctx context.Context) error {
+	// The manager outlives the sessions: it finishes their transactions.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	managed := make(chan error, 1)
+	go func() { managed <- m.manager.Run(life) }()
+
+	serving, broke := context.WithCancelCause(ctx)
+	defer broke(nil)
+	var ports sync.WaitGroup
+	port := func(s func(context.Context) error) {
+		ports.Go(func() {
+			if err := s(serving); err != nil {
+				broke(err)
+			}
+		})
+	}
+	port(func(ctx context.Context) error { return m.data.Serve(ctx, m.dataListener) })
+	port(func(ctx context.Context) error { return m.admin.Serve(ctx, m.adminListener) })
+	if m.httpListener != nil {
+		port(func(ctx context.Context) error { return m.serveHealth(ctx, m.httpListener) })
+	}
+	m.log.Info("serving", slog.String("data", m.DataAddr()), slog.String("admin", m.AdminAddr()), slog.String("shards", m.names()))
+	<-serving.Done()
+	m.log.Info("draining", slog.Duration("at_most", drainTime))
+	ports.Wait()
+	err := m.drain(life)
+	end()
+	err = errors.Join(err, <-managed, m.Close(life))
+	if cause := context.Cause(serving); ctx.Err() == nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	m.log.Info("ended")
+	return err
+}
+
+func (m *Main) names() string {
+	var names []string
+	for _, u := range m.shards {
+		names = append(names, fmt.Sprintf("%s=%d", u.name, u.meta.Shard))
+	}
+	return strings.Join(names, " ")
+}
+
+// drain gives open transactions their time. That some were cut off is what was
+// asked for, not an error.
+func (m *Main) drain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	for _, s := range []*proxy.Server{m.data, m.admin} {
+		if err := s.Shutdown(ctx); err != nil {
+			m.log.Warn("open transactions were rolled back", slog.Any("err", err))
+		}
+	}
+	if err := m.manager.Drain(ctx); err != nil {
+		m.log.Warn("transactions are left to recovery", slog.Any("err", err))
+	}
+	return nil
+}
+
+// Close gives back what Open took. Run does it by itself.
+func (m *Main) Close(ctx context.Context) error {
+	var errs []error
+	for _, l := range []net.Listener{m.dataListener, m.adminListener, m.httpListener} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	for _, u := range m.shards {
+		errs = append(errs, u.pool.Close(ctx), u.found.Close(ctx), u.store.Close())
+	}
+	if m.unlock != nil {
+		errs = append(errs, m.unlock())
+	}
+	return errors.Join(errs...)
+}
