@@ -123,7 +123,10 @@ func (c *Conn) startTLS(ctx context.Context, w *wire.Writer) error {
 // Statements of the set-up. Trackers tell what else than Sync changes the
 // session; the run is the server's start in Unix seconds.
 const (
-	setUp = "SET autocommit=1,session_track_schema=1,session_track_system_variables='*',wait_timeout="
+	// The collation is named once more because MariaDB 11.8 takes the login's for
+	// its character set's configured default.
+	setUp = "SET autocommit=1,collation_connection=utf8mb4_general_ci,session_track_schema=1," +
+		"session_track_system_variables='*',session_track_transaction_info=OFF,wait_timeout="
 	runOf = "SELECT CONNECTION_ID(),CAST(UNIX_TIMESTAMP()-VARIABLE_VALUE AS UNSIGNED) FROM %s.GLOBAL_STATUS WHERE VARIABLE_NAME='UPTIME'"
 )
 

@@ -22,6 +22,10 @@ type Change struct {
 	Value string
 }
 
+// statementID is a variable that changes with every statement where MySQL tracks
+// all variables. It is left out.
+const statementID = "statement_id"
+
 // parseChanges decodes session track information. Kinds that are unknown are
 // skipped: they carry their length.
 func parseChanges(p []byte) ([]Change, error) {
@@ -46,12 +50,13 @@ func appendParsed(changes []Change, kind ChangeKind, body *cursor) ([]Change, er
 	case ChangeVariable:
 		// MariaDB puts several pairs into one element.
 		for first := true; first || len(body.b) > 0; first = false {
-			name := string(body.lenencBytes())
-			value := string(body.lenencBytes())
+			name, value := body.lenencBytes(), body.lenencBytes()
 			if body.bad {
 				break
 			}
-			changes = append(changes, Change{Kind: kind, Name: name, Value: value})
+			if string(name) != statementID {
+				changes = append(changes, Change{Kind: kind, Name: string(name), Value: string(value)})
+			}
 		}
 	case ChangeGTIDs:
 		body.u8() // encoding specification, always 0
