@@ -147,9 +147,15 @@ func demoCommand() *cobra.Command {
 	return c
 }
 
+// terminal reports whether somebody can press Ctrl-C: f is a character device
+// other than the null device.
 func terminal(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err == nil && !os.SameFile(info, null)
 }
 
 func versionCommand() *cobra.Command {
