@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,7 +16,8 @@ import (
 // apt is a package manager of its own: its lists, status and archives live in dir, and it installs nothing. Its status
 // file is empty, so that every dependency is fetched, down to libc.
 type apt struct {
-	dir string
+	dir    string
+	runner runner
 }
 
 // aptOnThisMachine reports whether the machine has what fetching needs, and says what is missing.
@@ -101,22 +101,19 @@ func (a apt) prepare(ctx context.Context, m mirror, suite string) error {
 // configuration is an apt.conf that takes nothing of the machine's but how to reach a mirror (proxies, time-outs): its
 // hooks would run, and some remove archives, some need root.
 func (a apt) configuration(ctx context.Context) (string, error) {
-	me, err := user.Current()
+	dump, err := a.runner.run(ctx, nil, "apt-config", "dump")
 	if err != nil {
-		return "", fmt.Errorf("current user: %w", err)
-	}
-	dump, err := exec.CommandContext(ctx, "apt-config", "dump").Output()
-	if err != nil {
-		return "", fmt.Errorf("apt-config dump: %w", err)
+		return "", err
 	}
 	var b strings.Builder
-	for line := range strings.Lines(string(dump)) {
+	for line := range strings.Lines(dump) {
 		for _, prefix := range []string{"http", "ftp", "Retries", "ForceIPv", "EnableSrvRecords"} {
 			if strings.HasPrefix(line, "Acquire::"+prefix) && strings.HasSuffix(strings.TrimSpace(line), ";") {
 				b.WriteString(line)
 			}
 		}
 	}
+	// Running as root, apt would become a user that cannot write here; others it leaves alone.
 	// Copies of an index older than its Valid-Until, and machines with a wrong clock, must do: these are test servers,
 	// and signatures are still checked.
 	fmt.Fprintf(&b, `Dir::State %q;
@@ -128,25 +125,21 @@ Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
 Dir::Etc::main "/dev/null";
 Dir::Etc::parts "/dev/null";
-APT::Sandbox::User %q;
+APT::Sandbox::User "root";
 Acquire::Check-Valid-Until "false";
 Acquire::Check-Date "false";
 Acquire::Languages "none";
-`, a.path("state"), a.path("state/status"), a.path("cache"), a.path("etc/sources.list"), me.Username)
+`, a.path("state"), a.path("state/status"), a.path("cache"), a.path("etc/sources.list"))
 	return b.String(), nil
 }
 
 func (a apt) path(sub string) string { return filepath.Join(a.dir, sub) }
 
-// run runs apt-get; its error carries what apt-get printed last.
+// run runs apt-get with the configuration of its own.
 func (a apt) run(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-q"}, args...)...)
-	cmd.Env = append(os.Environ(), "APT_CONFIG="+a.path("etc/apt.conf"), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("apt-get %s: %w\n%s", args[0], err, lastLines(string(out), 8))
-	}
-	return string(out), nil
+	r := a.runner
+	r.env = append(os.Environ(), "APT_CONFIG="+a.path("etc/apt.conf"), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
+	return r.run(ctx, nil, "apt-get", append([]string{"-q"}, args...)...)
 }
 
 // size returns how many bytes the install would fetch, 0 if that cannot be said.

@@ -37,14 +37,14 @@ var errLocked = errors.New("locked by another process")
 
 // tryLock takes an exclusive flock on the file, made if need be. The lock belongs to the open file description: it ends
 // when the returned file, and every copy of it that a child process inherited, is closed.
-func tryLock(path string) (*os.File, error) { return flock(path, os.O_CREATE) }
+func tryLock(path string) (*os.File, error) { return flock(path, os.O_RDWR|os.O_CREATE) }
 
 // relock is tryLock on a file that exists: the error is [fs.ErrNotExist] otherwise.
-func relock(path string) (*os.File, error) { return flock(path, 0) }
+func relock(path string) (*os.File, error) { return flock(path, os.O_RDWR) }
 
 func flock(path string, flags int) (*os.File, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|flags, 0o644)
+		f, err := os.OpenFile(path, flags, 0o644)
 		if err != nil {
 			return nil, err
 		}

@@ -29,6 +29,8 @@ func (c configuration) settings() map[string]string {
 		"log_error": filepath.Join(c.dir, "error.log"),
 		"pid_file":  filepath.Join(c.dir, "server.pid"),
 
+		"general_log_file": filepath.Join(c.dir, "general.log"),
+
 		"bind_address":      "127.0.0.1",
 		"skip_name_resolve": "",
 		"max_connections":   "300",
@@ -61,6 +63,9 @@ func (c configuration) settings() map[string]string {
 		s["innodb_redo_log_capacity"] = "16M"
 	} else {
 		s["innodb_log_file_size"] = "16M"
+		if cert := filepath.Join(c.data, certificateName); exists(cert) {
+			s["ssl_cert"], s["ssl_key"] = cert, filepath.Join(c.data, keyName)
+		}
 	}
 	return s
 }

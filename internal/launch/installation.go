@@ -12,9 +12,12 @@ import (
 	"time"
 )
 
-// recipe is raised whenever the way that servers are unpacked or templates are made changes: what older code left in
-// the cache is then made anew.
-const recipe = 1
+// The recipes are raised whenever the way that servers are unpacked, or templates are made, changes: what older code
+// left in the cache is then made anew.
+const (
+	fetchRecipe    = 1
+	templateRecipe = 1
+)
 
 // installation is an engine's programs on this machine. It is stored as the marker that the fetch was completed.
 type installation struct {
@@ -66,12 +69,15 @@ func ensure(ctx context.Context, e Engine, say progress) (*template, error) {
 		return nil, err
 	}
 	dir := filepath.Join(cache, "servers", string(e))
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
 	if folder := os.Getenv(e.folderVariable()); folder != "" {
 		inst, err := installationInFolder(ctx, e, folder)
 		if err != nil {
 			return nil, fmt.Errorf("%s=%s: %w", e.folderVariable(), folder, err)
 		}
-		return ensureTemplate(ctx, e, inst, inst.templateDir(cache, e), say)
+		return inst.ensureTemplate(ctx, e, cache, say)
 	}
 	if inst, ok := completed(dir); ok {
 		return ensureTemplate(ctx, e, inst, dir, say)
@@ -90,14 +96,14 @@ func ensure(ctx context.Context, e Engine, say progress) (*template, error) {
 	if err != nil {
 		return nil, &UnavailableError{Engine: e, Fetch: fetchErr, Path: err}
 	}
-	return ensureTemplate(ctx, e, inst, inst.templateDir(cache, e), say)
+	return inst.ensureTemplate(ctx, e, cache, say)
 }
 
 // completed returns the fetched installation in dir if its marker says that it is whole, and made for this place.
 func completed(dir string) (installation, bool) {
 	var inst installation
 	ok, err := readJSON(filepath.Join(dir, "fetched.json"), &inst)
-	ok = ok && err == nil && inst.Recipe == recipe && inst.Root == filepath.Join(dir, "root")
+	ok = ok && err == nil && inst.Recipe == fetchRecipe && inst.Root == filepath.Join(dir, "root")
 	return inst, ok
 }
 
@@ -118,14 +124,15 @@ func fetch(ctx context.Context, e Engine, dir string, say progress) (installatio
 	if err := os.RemoveAll(dir); err != nil { // what a process left that died on the way
 		return installation{}, fmt.Errorf("clear half a fetch: %w", err)
 	}
-	a := apt{dir: filepath.Join(dir, "apt")}
+	r := runner{lock: l}
+	a := apt{dir: filepath.Join(dir, "apt"), runner: r}
 	archives, err := a.download(ctx, e.suite(), e.packages(), say, e.title())
 	if err != nil {
 		return installation{}, err
 	}
 	say.linef("unpacking %s (%d packages)", e.title(), len(archives))
 	root := filepath.Join(dir, "root")
-	if err := unpack(ctx, archives, root); err != nil {
+	if err := unpack(ctx, r, archives, root); err != nil {
 		return installation{}, err
 	}
 	if err := os.RemoveAll(a.dir); err != nil {
@@ -138,14 +145,14 @@ func fetch(ctx context.Context, e Engine, dir string, say progress) (installatio
 	if err := writeJSON(filepath.Join(dir, "fetched.json"), inst); err != nil {
 		return installation{}, fmt.Errorf("mark the fetch complete: %w", err)
 	}
-	say.linef("fetched %s in %s", e.Family()+" "+inst.Version, seconds(time.Since(start)))
+	say.linef("fetched %s in %s", e.product(inst.Version), seconds(time.Since(start)))
 	return inst, nil
 }
 
 // installationUnpacked describes Debian packages unpacked below root, and proves that the server runs.
 func installationUnpacked(ctx context.Context, e Engine, root string) (installation, error) {
 	inst := installation{
-		Recipe:    recipe,
+		Recipe:    fetchRecipe,
 		Root:      root,
 		Server:    filepath.Join(root, "usr/sbin", e.serverProgram()),
 		Basedir:   filepath.Join(root, "usr"),
@@ -165,7 +172,7 @@ func installationInFolder(ctx context.Context, e Engine, folder string) (install
 	if err != nil {
 		return installation{}, err
 	}
-	inst := installation{Recipe: recipe}
+	inst := installation{Recipe: fetchRecipe}
 	for _, sub := range []string{".", "bin", "sbin", "libexec", "usr/sbin", "usr/bin"} {
 		program := filepath.Join(folder, sub, e.serverProgram())
 		if info, err := os.Stat(program); err == nil && info.Mode().IsRegular() && inst.Server == "" {
@@ -193,7 +200,7 @@ func installationOnPath(ctx context.Context, e Engine) (installation, error) {
 	if err != nil {
 		return installation{}, err
 	}
-	return installation{Recipe: recipe, Server: program}.complete(ctx, e)
+	return installation{Recipe: fetchRecipe, Server: program}.complete(ctx, e)
 }
 
 // complete asks the server for its version and finds mariadb-install-db beside it.
@@ -219,10 +226,13 @@ func (i installation) complete(ctx context.Context, e Engine) (installation, err
 	return i, nil
 }
 
-// templateDir is where the template of a server lives that was not fetched.
-func (i installation) templateDir(cache string, e Engine) string {
+// ensureTemplate initializes the template of a server that was not fetched, in a folder of its own.
+func (i installation) ensureTemplate(ctx context.Context, e Engine, cache string, say progress) (*template, error) {
+	if product := e.product(i.Version); !strings.HasPrefix(product, e.title()+".") {
+		say.linef("using %s (%s) as %s", product, i.Server, e.title())
+	}
 	name := fmt.Sprintf("%s-%s-%s", e, i.Version, strings.ReplaceAll(strings.Trim(i.Server, "/"), "/", "_"))
-	return filepath.Join(cache, "servers", name)
+	return ensureTemplate(ctx, e, i, filepath.Join(cache, "servers", name), say)
 }
 
 // env is the environment of the installation's programs.
@@ -239,7 +249,7 @@ var versionPattern = regexp.MustCompile(`\b(\d+)\.(\d+)\.(\d+)\b`) //nolint:goch
 
 // serverVersion runs the server for its version and refuses one of the wrong family or too old for xaproxy.
 func serverVersion(ctx context.Context, e Engine, program string) (string, error) {
-	out, err := output(ctx, nil, program, "--no-defaults", "--version")
+	out, err := runner{}.run(ctx, nil, program, "--no-defaults", "--version")
 	if err != nil {
 		return "", fmt.Errorf("ask for the version: %w", err)
 	}
@@ -250,18 +260,23 @@ func serverVersion(ctx context.Context, e Engine, program string) (string, error
 	if isMariaDB := strings.Contains(out, "MariaDB"); isMariaDB != (e.Family() == familyMariaDB) {
 		return "", fmt.Errorf("%s is no %s: %q", program, e.Family(), strings.TrimSpace(out))
 	}
+	if versionNumber(m[0]) < e.oldest() {
+		return "", fmt.Errorf("%s is too old: xaproxy needs MySQL 8.0.30 or MariaDB 10.5", e.product(m[0]))
+	}
+	return m[0], nil
+}
+
+// versionNumber makes versions comparable: 10.11.18 is 10_011_018; 0 if it is no version.
+func versionNumber(version string) int {
 	n := 0
-	for _, part := range m[1:] {
+	for part := range strings.SplitSeq(version, ".") {
 		v, err := strconv.Atoi(part)
 		if err != nil {
-			return "", err
+			return 0
 		}
 		n = n*1000 + v
 	}
-	if oldest := e.oldest(); n < oldest {
-		return "", fmt.Errorf("%s %s is too old: xaproxy needs MySQL 8.0.30 or MariaDB 10.5", e.Family(), m[0])
-	}
-	return m[0], nil
+	return n
 }
 
 // oldest is the oldest version that xaproxy supports: MySQL 8.0.30 detaches prepared branches, MariaDB 10.5 keeps them

@@ -85,6 +85,14 @@ func (e Engine) title() string {
 	return string(e)
 }
 
+// product names a version of the engine's family for people.
+func (e Engine) product(version string) string {
+	if e.Family() == familyMariaDB {
+		return "MariaDB " + version
+	}
+	return "MySQL " + version
+}
+
 // suite is the Debian suite that carries the engine.
 func (e Engine) suite() string {
 	switch e {

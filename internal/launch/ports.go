@@ -3,6 +3,7 @@ package launch
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -25,11 +26,12 @@ type port struct {
 
 // claimPort claims a port that nobody listens on; wanted is tried first unless it is 0.
 func claimPort(wanted int) (port, error) {
-	dir := filepath.Join(os.TempDir(), "xaproxy-ports")
+	// One folder for all users and whatever TMPDIR says: the ports are the machine's.
+	dir := "/tmp/xaproxy-ports"
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return port{}, fmt.Errorf("folder of port locks: %w", err)
 	}
-	if err := os.Chmod(dir, 0o1777); err != nil && !errors.Is(err, os.ErrPermission) {
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil && !errors.Is(err, os.ErrPermission) {
 		return port{}, fmt.Errorf("folder of port locks: %w", err)
 	}
 	if wanted != 0 {
@@ -47,9 +49,13 @@ func claimPort(wanted int) (port, error) {
 	return port{}, fmt.Errorf("no free port from %d to %d", firstPort, lastPort)
 }
 
-// tryPort claims one port. A lock file that another user made cannot be opened: the port counts as taken.
+// tryPort claims one port. What another user's dead process left can only be opened for reading, which is enough.
 func tryPort(dir string, number int) (port, bool) {
-	f, err := tryLock(filepath.Join(dir, strconv.Itoa(number)))
+	path := filepath.Join(dir, strconv.Itoa(number))
+	f, err := flock(path, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = tryLock(path)
+	}
 	if err != nil {
 		return port{}, false
 	}
@@ -63,4 +69,13 @@ func tryPort(dir string, number int) (port, bool) {
 		return port{}, false
 	}
 	return port{number: number, lock: f}, true
+}
+
+// release gives the port back. The file is removed while it is locked: who opened it before sees that it is gone.
+func (p port) release() error {
+	err := os.Remove(p.lock.Name())
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		err = nil
+	}
+	return errors.Join(err, p.lock.Close())
 }

@@ -14,18 +14,29 @@ import (
 // dieWithLauncher makes the kernel kill the process when the thread that starts it ends; the caller keeps that thread.
 func dieWithLauncher(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGKILL }
 
+// Fields of proc_pid_stat(5) as readStat returns them: its numbers begin with 1, and the state is its field 3.
+const (
+	statState   = 0
+	statThreads = 20 - 3
+	statStart   = 22 - 3
+)
+
 // processStart returns when the process started, in the kernel's own unit, and "" if there is no such process or it is
-// dead and only not yet waited for. With the pid and [machine] it names one process for good.
+// dead and only not yet waited for. With the pid and [machine] it names one process for good. A process whose first
+// thread is a zombie lives as long as it has others: they hold its files and locks.
 func processStart(pid int) (string, error) {
 	fields, err := readStat(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil || fields == nil || fields[0] == "Z" || fields[0] == "X" {
+	if err != nil || fields == nil {
 		return "", err
 	}
-	const startTime = 22 - 3 // proc_pid_stat(5) counts from 1, and the state is its field 3
-	if len(fields) <= startTime {
+	if len(fields) <= statStart {
 		return "", fmt.Errorf("/proc/%d/stat: only %d fields", pid, len(fields))
 	}
-	return fields[startTime], nil
+	dead := fields[statState] == "X" || fields[statState] == "Z"
+	if threads := fields[statThreads]; dead && (threads == "0" || threads == "1") {
+		return "", nil
+	}
+	return fields[statStart], nil
 }
 
 // isPaused reports whether every thread of the process is stopped.
@@ -39,7 +50,7 @@ func isPaused(pid int) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if fields != nil && fields[0] != "T" {
+		if fields != nil && fields[statState] != "T" {
 			return false, nil
 		}
 	}

@@ -101,13 +101,14 @@ func Reap(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, link := range links {
 		path := filepath.Join(instances, link.Name())
-		if err := reapInstance(ctx, path); err != nil {
-			return fmt.Errorf("reap %s: %w", path, err)
+		if err := reapInstance(ctx, path); err != nil && !errors.Is(err, fs.ErrPermission) { // another user's
+			errs = append(errs, fmt.Errorf("reap %s: %w", path, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // reapInstance deals with one registered directory. Its lock tells whether anybody lives, launcher or server.
@@ -167,9 +168,6 @@ func killOrphan(ctx context.Context, dir string) (*os.File, error) {
 		return nil, errors.Join(err, errLocked)
 	}
 	if err := syscall.Kill(r.PID, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-		if errors.Is(err, syscall.EPERM) {
-			return nil, errLocked // another user's
-		}
 		return nil, fmt.Errorf("kill orphan %d: %w", r.PID, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopPatience)

@@ -28,7 +28,7 @@ type Server struct {
 	held     *os.File // the lock of the directory, shared with the process
 
 	mu      sync.Mutex
-	process *process // the last one; nil before the first
+	process *process // the last one
 	db      *sql.DB
 	stopped bool
 }
@@ -41,7 +41,7 @@ const (
 	homeTemporary             // made here: removed by Stop, or by Reap
 )
 
-// stopPatience is how long Stop waits between SIGTERM and SIGKILL; an orderly end takes about a second.
+// stopPatience is how long Stop waits between SIGTERM and SIGKILL; an orderly end takes about two seconds.
 const stopPatience = 10 * time.Second
 
 // Engine returns what the server is.
@@ -79,6 +79,9 @@ func (s *Server) Dir() string { return s.dir }
 
 // ErrorLog returns the path of the server's error log.
 func (s *Server) ErrorLog() string { return filepath.Join(s.dir, "error.log") }
+
+// GeneralLog returns the path of the general query log, which is off until SET GLOBAL general_log = ON.
+func (s *Server) GeneralLog() string { return filepath.Join(s.dir, "general.log") }
 
 // PID returns the process id of the server, 0 if it is dead.
 func (s *Server) PID() int {
@@ -156,7 +159,8 @@ func (s *Server) Restart(ctx context.Context) error {
 }
 
 // Stop ends the process, waits for its death, gives the port and the directory back and removes a temporary directory.
-// Further calls do nothing.
+// A server whose directory stays gets SIGTERM and time to end in order, then SIGKILL; one whose directory goes is killed
+// at once. Further calls do nothing.
 func (s *Server) Stop() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,7 +172,9 @@ func (s *Server) Stop() error {
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
 	}
-	if s.process != nil {
+	if s.home == homeTemporary {
+		errs = append(errs, s.process.kill()) // an orderly end would take seconds, for data that go
+	} else {
 		errs = append(errs, s.process.terminate(stopPatience))
 	}
 	return errors.Join(append(errs, s.release())...)
@@ -180,5 +186,5 @@ func (s *Server) release() error {
 	if s.home == homeTemporary {
 		errs = append(errs, os.RemoveAll(s.dir))
 	}
-	return errors.Join(append(errs, s.held.Close(), s.port.lock.Close())...)
+	return errors.Join(append(errs, s.held.Close(), s.port.release())...)
 }

@@ -66,7 +66,7 @@ func start(ctx context.Context, o Options, orphan orphanage) (*Server, error) {
 		return nil, err
 	}
 	if err := Reap(ctx); err != nil {
-		return nil, err
+		say.linef("%v", err) // what others left is no reason not to start
 	}
 	begin := time.Now()
 	s, err := prepare(o, t)
@@ -77,7 +77,7 @@ func start(ctx context.Context, o Options, orphan orphanage) (*Server, error) {
 	if err := s.run(ctx); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
-	say.linef("started %s %s on %s in %s", o.Engine.Family(), s.Version(), s.Addr(), seconds(time.Since(begin)))
+	say.linef("started %s on %s in %s", o.Engine.product(s.Version()), s.Addr(), seconds(time.Since(begin)))
 	return s, nil
 }
 
@@ -116,7 +116,7 @@ func prepare(o Options, t *template) (_ *Server, err error) {
 		return nil, err
 	}
 	if err := s.configure(o.Settings); err != nil {
-		return nil, errors.Join(err, s.port.lock.Close())
+		return nil, errors.Join(err, s.port.release())
 	}
 	return s, nil
 }
@@ -207,7 +207,7 @@ func (s *Server) run(ctx context.Context) error {
 		err = s.awaitReady(ctx, p)
 	}
 	if err != nil {
-		err = fmt.Errorf("start %s %s on %s (%s): %w", s.engine.Family(), s.Version(), s.Addr(), seconds(time.Since(begin)), err)
+		err = fmt.Errorf("start %s on %s (%s): %w", s.engine.product(s.Version()), s.Addr(), seconds(time.Since(begin)), err)
 		return s.withLogs(errors.Join(err, p.kill()))
 	}
 	return nil

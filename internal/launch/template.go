@@ -14,6 +14,7 @@ import (
 // template is an initialized data directory that was cleanly shut down; servers start on copies of it. It is stored as
 // the marker that the initialization was completed.
 type template struct {
+	Recipe       int
 	Installation installation
 	Data         string
 	Password     string // of the accounts xaproxy and root
@@ -41,9 +42,13 @@ func ensureTemplate(ctx context.Context, e Engine, inst installation, dir string
 		return t, nil
 	}
 	start := time.Now()
-	say.linef("initializing a template data directory for %s %s (%s)", e.Family(), inst.Version, inst.Server)
-	t := &template{Installation: inst, Data: filepath.Join(dir, "template"), Password: rand.Text()}
+	say.linef("initializing a template data directory for %s (%s)", e.product(inst.Version), inst.Server)
+	t := &template{
+		Recipe: templateRecipe, Installation: inst,
+		Data: filepath.Join(dir, "template"), Password: rand.Text(),
+	}
 	scratch := filepath.Join(dir, "scratch")
+	r := runner{lock: l, env: inst.env()}
 	if err := errors.Join(os.RemoveAll(t.Data), os.RemoveAll(scratch)); err != nil {
 		return nil, fmt.Errorf("clear half a template: %w", err)
 	}
@@ -51,12 +56,12 @@ func ensureTemplate(ctx context.Context, e Engine, inst installation, dir string
 		return nil, err
 	}
 	if e == MySQL {
-		err = t.initializeMySQL(ctx, scratch)
+		err = t.initializeMySQL(ctx, r, scratch)
 	} else {
-		err = t.initializeMariaDB(ctx, scratch)
+		err = t.initializeMariaDB(ctx, r, e, scratch)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("initialize %s %s: %w", e.Family(), inst.Version, err)
+		return nil, fmt.Errorf("initialize %s: %w", e.product(inst.Version), err)
 	}
 	if err := os.RemoveAll(scratch); err != nil {
 		return nil, err
@@ -64,7 +69,7 @@ func ensureTemplate(ctx context.Context, e Engine, inst installation, dir string
 	if err := writeJSON(filepath.Join(dir, "template.json"), t); err != nil {
 		return nil, fmt.Errorf("mark the template complete: %w", err)
 	}
-	say.linef("initialized %s %s in %s", e.Family(), inst.Version, seconds(time.Since(start)))
+	say.linef("initialized %s in %s", e.product(inst.Version), seconds(time.Since(start)))
 	return t, nil
 }
 
@@ -72,12 +77,13 @@ func ensureTemplate(ctx context.Context, e Engine, inst installation, dir string
 func completedTemplate(dir string, inst installation) (*template, bool) {
 	t := new(template)
 	ok, err := readJSON(filepath.Join(dir, "template.json"), t)
-	return t, ok && err == nil && t.Installation == inst && t.Data == filepath.Join(dir, "template")
+	ok = ok && err == nil && t.Recipe == templateRecipe
+	return t, ok && t.Installation == inst && t.Data == filepath.Join(dir, "template")
 }
 
 // initializeMySQL runs the server's own initialization, which creates the accounts and the keys of TLS and
 // caching_sha2_password too.
-func (t *template) initializeMySQL(ctx context.Context, scratch string) error {
+func (t *template) initializeMySQL(ctx context.Context, r runner, scratch string) error {
 	accounts := filepath.Join(scratch, "accounts.sql")
 	sql := fmt.Sprintf("CREATE USER '%[1]s'@'%%' IDENTIFIED WITH caching_sha2_password BY '%[3]s';\n"+
 		"GRANT ALL PRIVILEGES ON *.* TO '%[1]s'@'%%' WITH GRANT OPTION;\n"+
@@ -91,7 +97,7 @@ func (t *template) initializeMySQL(ctx context.Context, scratch string) error {
 	if err != nil {
 		return err
 	}
-	if err := t.program(ctx, nil, t.Installation.Server, "--defaults-file="+config, "--initialize-insecure"); err != nil {
+	if _, err := r.run(ctx, nil, t.Installation.Server, "--defaults-file="+config, "--initialize-insecure"); err != nil {
 		return withLog(err, scratch)
 	}
 	// Each copy makes a server_uuid of its own.
@@ -102,8 +108,8 @@ func (t *template) initializeMySQL(ctx context.Context, scratch string) error {
 }
 
 // initializeMariaDB runs mariadb-install-db, then creates the accounts by a second bootstrap run.
-func (t *template) initializeMariaDB(ctx context.Context, scratch string) error {
-	config, err := t.writeConfig(MariaDB118, scratch, nil)
+func (t *template) initializeMariaDB(ctx context.Context, r runner, e Engine, scratch string) error {
+	config, err := t.writeConfig(e, scratch, nil)
 	if err != nil {
 		return err
 	}
@@ -117,7 +123,7 @@ func (t *template) initializeMariaDB(ctx context.Context, scratch string) error 
 	if os.Geteuid() == 0 {
 		install = append(install, "--user=root")
 	}
-	if err := t.program(ctx, nil, t.Installation.InstallDB, install...); err != nil {
+	if _, err := r.run(ctx, nil, t.Installation.InstallDB, install...); err != nil {
 		return withLog(err, scratch)
 	}
 	sql := fmt.Sprintf("FLUSH PRIVILEGES;\n"+
@@ -128,14 +134,13 @@ func (t *template) initializeMariaDB(ctx context.Context, scratch string) error 
 		"GRANT ALL PRIVILEGES ON *.* TO '%[2]s'@'%%' WITH GRANT OPTION;\n"+
 		"CREATE USER '%[2]s'@'localhost' IDENTIFIED VIA mysql_native_password USING PASSWORD('%[3]s');\n"+
 		"GRANT ALL PRIVILEGES ON *.* TO '%[2]s'@'localhost' WITH GRANT OPTION;\n", accountUser, rootUser, t.Password)
-	err = t.program(ctx, []byte(sql), t.Installation.Server, "--defaults-file="+config, "--bootstrap")
-	return withLog(err, scratch)
-}
-
-// program runs one of the installation's programs to its end.
-func (t *template) program(ctx context.Context, stdin []byte, name string, args ...string) error {
-	_, err := outputEnv(ctx, t.Installation.env(), stdin, name, args...)
-	return err
+	if _, err := r.run(ctx, []byte(sql), t.Installation.Server, "--defaults-file="+config, "--bootstrap"); err != nil {
+		return withLog(err, scratch)
+	}
+	if versionNumber(t.Installation.Version) >= firstWithTLS {
+		return writeCertificate(t.Data)
+	}
+	return nil
 }
 
 // writeConfig writes the options of an initializing run on the template's data directory.

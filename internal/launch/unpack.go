@@ -1,34 +1,32 @@
 package launch
 
 import (
-	"bytes"
 	"context"
 	"debug/elf"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 )
 
 // unpack extracts the archives below root and makes the programs run from there. No maintainer script runs.
-func unpack(ctx context.Context, archives []string, root string) error {
+func unpack(ctx context.Context, r runner, archives []string, root string) error {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return err
 	}
 	for _, archive := range archives {
-		if _, err := output(ctx, nil, "dpkg-deb", "-x", archive, root); err != nil {
+		if _, err := r.run(ctx, nil, "dpkg-deb", "-x", archive, root); err != nil {
 			return fmt.Errorf("unpack %s: %w", filepath.Base(archive), err)
 		}
 	}
-	return relocate(ctx, root)
+	return relocate(ctx, r, root)
 }
 
 // relocate gives every program below root the folder's own loader and library folders, so that it runs directly and
 // its children do, whatever the machine's libc is.
-func relocate(ctx context.Context, root string) error {
+func relocate(ctx context.Context, r runner, root string) error {
 	loader, libraries, err := findLoader(root)
 	if err != nil {
 		return err
@@ -44,7 +42,7 @@ func relocate(ctx context.Context, root string) error {
 		if program == patchelf {
 			continue
 		}
-		if _, err := output(ctx, nil, loader, "--library-path", rpath, patchelf, "--force-rpath",
+		if _, err := r.run(ctx, nil, loader, "--library-path", rpath, patchelf, "--force-rpath",
 			"--set-rpath", rpath, "--set-interpreter", loader, program); err != nil {
 			return fmt.Errorf("patch %s: %w", filepath.Base(program), err)
 		}
@@ -110,21 +108,4 @@ func hasInterpreter(path string) bool {
 		}
 	}
 	return false
-}
-
-// output runs a program to its end; the error carries what it printed last.
-func output(ctx context.Context, stdin []byte, name string, args ...string) (string, error) {
-	return outputEnv(ctx, os.Environ(), stdin, name, args...)
-}
-
-// outputEnv is output with an environment of the program's own.
-func outputEnv(ctx context.Context, env []string, stdin []byte, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = env
-	cmd.Stdin = bytes.NewReader(stdin)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%s: %w\n%s", filepath.Base(name), err, lastLines(string(out), 12))
-	}
-	return string(out), nil
 }
