@@ -183,6 +183,13 @@ func (w *world) call(ctx context.Context, p *process, s *server, sess *session, 
 	return err
 }
 
+// read returns what an effect has written; one that comes late may write still.
+func read[T any](w *world, from *T) T {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return *from
+}
+
 // drop ends a session; w.mu is held.
 func (s *server) drop(x *session) {
 	if !x.alive {
@@ -363,7 +370,7 @@ func (b *branch) Prepare(ctx context.Context) (xa.Vote, error) {
 		}
 		return nil
 	})
-	return v, err
+	return read(b.s.w, &v), err
 }
 
 func (b *branch) Commit(ctx context.Context) error {
@@ -425,7 +432,7 @@ func (l link) InDoubt(ctx context.Context) iter.Seq2[xa.ID, error] {
 			}
 			return nil
 		})
-		for _, id := range list {
+		for _, id := range read(l.s.w, &list) {
 			if !yield(id, nil) {
 				return
 			}
@@ -501,7 +508,7 @@ func (l link) Fence(ctx context.Context, g xa.GlobalID, a xa.Asker, o xa.Owner) 
 		}
 		return nil
 	})
-	return out, err
+	return read(l.s.w, &out), err
 }
 
 func (l link) Peek(ctx context.Context, g xa.GlobalID) (xa.Decision, error) {
@@ -512,7 +519,7 @@ func (l link) Peek(ctx context.Context, g xa.GlobalID) (xa.Decision, error) {
 		}
 		return nil
 	})
-	return d, err
+	return read(l.s.w, &d), err
 }
 
 func (l link) Sweep(ctx context.Context) iter.Seq2[xa.Claim, error] {
@@ -524,7 +531,7 @@ func (l link) Sweep(ctx context.Context) iter.Seq2[xa.Claim, error] {
 			}
 			return nil
 		})
-		for _, c := range list {
+		for _, c := range read(l.s.w, &list) {
 			if !yield(c, nil) {
 				return
 			}
@@ -562,7 +569,7 @@ func (l link) HomeGone(ctx context.Context, g xa.GlobalID) (bool, error) {
 		gone = err == nil && !l.s.named(n.Home).present()
 		return err
 	})
-	return gone, err
+	return read(l.s.w, &gone), err
 }
 
 func (l link) Nodes(ctx context.Context) ([]xa.Node, error) {
@@ -573,7 +580,7 @@ func (l link) Nodes(ctx context.Context) ([]xa.Node, error) {
 		}
 		return nil
 	})
-	return list, err
+	return read(l.s.w, &list), err
 }
 
 func (l link) Register(ctx context.Context, n xa.Node) error {
@@ -603,7 +610,7 @@ func (l link) Beat(ctx context.Context, node, inc uint32) (xa.Node, error) {
 		row = *n
 		return nil
 	})
-	return row, err
+	return read(l.s.w, &row), err
 }
 
 func (l link) MarkDead(ctx context.Context, node, inc uint32) error {
