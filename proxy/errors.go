@@ -57,11 +57,6 @@ func (r Retry) String() string {
 	return "invalid"
 }
 
-// newError fills a code's format.
-func newError(c Code, args ...any) *Error {
-	return &Error{Number: c.Number, State: c.State, Message: fmt.Sprintf(c.Format, args...)}
-}
-
 // because records the cause.
 func (e *Error) because(err error) *Error {
 	e.cause = err

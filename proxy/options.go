@@ -1,18 +1,67 @@
 package proxy
 
 import (
+	"context"
+	"crypto/rsa"
 	"crypto/tls"
 	"log/slog"
 	"time"
+
+	"xaproxy/proxy/backend"
+	"xaproxy/proxy/plan"
+	"xaproxy/proxy/route"
+	"xaproxy/tm"
+	"xaproxy/xa"
+	"xaproxy/xa/xamysql"
 )
+
+// Options say what the data port works with.
+type Options struct {
+	Port
+	// Shards are all servers of the cluster, up or not.
+	Shards []Shard
+	// Manager ends transactions and answers XA OUTCOME. It is started and run
+	// by the caller, and stopped after Shutdown.
+	Manager *tm.Manager
+	// Map is the configured placement of tables.
+	Map *route.Map
+	// Planner makes plans; nil makes one with default options.
+	Planner *plan.Planner
+}
+
+// Shard is one server as sessions use it.
+type Shard struct {
+	Number xa.ShardID
+	Name   string // configured, for people
+	// Pool holds the connections for clients that want UPDATE to count changed
+	// rows, FoundRows (backend.Options.FoundRows) those for the others.
+	Pool, FoundRows *backend.Pool
+	// Store keeps what belongs to the shard's data; *xamysql.Shard is one.
+	Store Store
+}
+
+// Store keeps placements and heuristic records at one shard, durably.
+type Store interface {
+	// Placements returns what is stored.
+	Placements(ctx context.Context) ([]xamysql.Placement, error)
+	// StorePlacement stores p if there is no row of its table, and returns the row.
+	StorePlacement(ctx context.Context, p xamysql.Placement) (xamysql.Placement, error)
+	// DeletePlacement forgets a table that was dropped.
+	DeletePlacement(ctx context.Context, schema, table string) error
+	// RecordHeuristic records a branch that its server committed by itself.
+	RecordHeuristic(ctx context.Context, h xamysql.Heuristic) error
+}
 
 // Port is what the data port and the admin port have in common.
 type Port struct {
 	// Users knows who may log in.
 	Users Users
-	// TLS, when set, is offered to clients. Without it they log in in the clear,
-	// and caching_sha2_password falls back to its RSA exchange.
+	// TLS, when set, is offered to clients.
 	TLS *tls.Config
+	// Key decrypts passwords of clients that log in by caching_sha2_password's
+	// full exchange without TLS. Nil refuses those; the fast path, which needs no
+	// key, is always open.
+	Key *rsa.PrivateKey
 	// ServerVersion is told to clients in the greeting.
 	ServerVersion string
 	// Limits bound what clients can take; zero fields get their defaults.

@@ -1,0 +1,53 @@
+package proxy
+
+import (
+	"strings"
+
+	"xaproxy/proxy/plan"
+	"xaproxy/proxy/route"
+)
+
+// configuredRule is what the configuration says about an existing table; false:
+// nothing.
+func configuredRule(m *route.Map, t *plan.Table) (route.Rule, bool, error) {
+	p, named := m.Lookup(t.Schema, t.Name)
+	switch {
+	case !named:
+		return route.Rule{}, false, nil
+	case p.Shard != nil:
+		return route.OnShard(*p.Shard), true, nil
+	}
+	r, err := shardedBy(m, t, p.Key)
+	return r, err == nil, err
+}
+
+// shardedBy is the rule that spreads a table by a column over all shards.
+func shardedBy(m *route.Map, t *plan.Table, key string) (route.Rule, error) {
+	for _, c := range t.Columns {
+		if !strings.EqualFold(c.Name, key) {
+			continue
+		}
+		kind, collation := keyType(c)
+		if kind == route.KeyTypeInvalid {
+			return route.Rule{}, fail(codeDefinitionsDiffer, t.Schema+"."+t.Name, "column "+c.Name+" is of a type that cannot be a sharding key")
+		}
+		return route.Sharded(c.Name, kind, collation, m.Shards())
+	}
+	return route.Rule{}, fail(codeDefinitionsDiffer, t.Schema+"."+t.Name, "it has no column "+key+", which the configuration names as its key")
+}
+
+func keyType(c plan.Column) (route.KeyType, string) {
+	switch c.Type {
+	case plan.TypeTiny, plan.TypeSmall, plan.TypeMedium, plan.TypeInt, plan.TypeBig:
+		return route.KeyTypeInt, ""
+	case plan.TypeChar, plan.TypeVarchar:
+		return route.KeyTypeString, c.Collation
+	case plan.TypeBinary, plan.TypeVarbinary:
+		return route.KeyTypeBytes, ""
+	case plan.TypeOther:
+	}
+	return route.KeyTypeInvalid, ""
+}
+
+// checkTable is the planner's own check; a table that fails it is not planned.
+func checkTable(t *plan.Table) error { return nil }

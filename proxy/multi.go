@@ -1,0 +1,128 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"xaproxy/proxy/plan"
+)
+
+// concat executes a SELECT at several shards, one after the other, and streams
+// their rows as one result. Nothing is buffered.
+func (s *session) concat(ctx context.Context, k *call, parts []plan.Part) error {
+	out := &relay{s: s, several: true, parts: parts, class: k.plan.Class}
+	for i, part := range parts {
+		out.part = i
+		out.shard = shardID(part.Shard)
+		var err error
+		if s.tx != nil {
+			var b *branch
+			if b, err = s.runBranch(ctx, k, part, out, nil); err == nil {
+				err = s.stillOpen(ctx, b)
+			}
+		} else {
+			err = s.concatAlone(ctx, k, part, out)
+		}
+		if err == nil {
+			err = out.differs
+		}
+		if err != nil {
+			return s.tell(err) // also in the middle of the rows
+		}
+	}
+	return out.finish()
+}
+
+func (s *session) concatAlone(ctx context.Context, k *call, part plan.Part, out *relay) error {
+	n := shardID(part.Shard)
+	conn, err := s.take(ctx, n)
+	if err != nil {
+		return err
+	}
+	defer s.give(ctx, n, conn)
+	r, err := s.send(ctx, k, conn, nil, part, out)
+	switch {
+	case err != nil:
+		return s.lostAlone(ctx, k, n, r, err)
+	case r.stopped != nil && !errors.Is(r.stopped, errStopped):
+		return r.stopped
+	case r.refused != nil:
+		return r.refused
+	}
+	return nil
+}
+
+// all executes a write at several shards, in the order of their numbers so that
+// two of them cannot wait for each other. Within a transaction it is atomic by
+// savepoints; otherwise it is a transaction of its own.
+func (s *session) all(ctx context.Context, k *call, parts []plan.Part) error {
+	own := s.tx == nil
+	if own {
+		s.once.isolation = s.turn
+		s.beginTx(plan.AccessDefault)
+		s.tx.own = true
+	}
+	out := &relay{s: s, several: true, parts: parts, class: k.plan.Class}
+	err := s.allParts(ctx, k, out)
+	switch {
+	case err == nil && !own:
+		return out.finish()
+	case err == nil:
+		// Its end is the statement's: OK is told when it is committed.
+		if err = s.commit(ctx); err == nil {
+			out.total.Warnings += s.diag.count()
+			return out.finish()
+		}
+	case own && s.tx != nil:
+		s.rollback(ctx)
+	}
+	return s.tell(err)
+}
+
+func (s *session) allParts(ctx context.Context, k *call, out *relay) error {
+	var point []string
+	if !s.tx.own {
+		point = []string{"SAVEPOINT " + quoteName(internalSavepoint)}
+	}
+	var touched []*branch
+	for i, part := range out.parts {
+		out.part = i
+		b, err := s.runBranch(ctx, k, part, out, point)
+		if err == nil {
+			touched = append(touched, b)
+			err = s.stillOpen(ctx, b)
+		}
+		if err == nil {
+			continue
+		}
+		if s.tx == nil || s.tx.own || errors.Is(err, errGone) {
+			return err
+		}
+		// The statement failed, the transaction is still open: the branch that
+		// refused has the savepoint, too, unless it was refused before.
+		if b != nil && b.start == nil {
+			touched = append(touched, b)
+		}
+		return s.undo(ctx, touched, err)
+	}
+	return nil
+}
+
+// undo takes a statement back that failed at one of several shards. When that
+// fails the transaction is rolled back whole.
+func (s *session) undo(ctx context.Context, touched []*branch, why error) error {
+	for _, b := range touched {
+		refused, err := exec(ctx, b.conn, "ROLLBACK TO SAVEPOINT "+quoteName(internalSavepoint))
+		if refused != nil {
+			err = refused
+		}
+		if err == nil && b.conn.InTransaction() {
+			continue
+		}
+		s.e.log.Warn("roll back to savepoint", slog.String("shard", s.e.name(b.shard)), slog.Any("err", err))
+		s.rollback(ctx)
+		return fail(codeAborted, s.mapError(why).Message+" (and the statement's parts at other shards could not be taken back alone)").because(why)
+	}
+	return why
+}

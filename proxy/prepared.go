@@ -1,0 +1,200 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+
+	"xaproxy/proxy/backend"
+	"xaproxy/proxy/plan"
+	"xaproxy/proxy/wire"
+	"xaproxy/xa"
+)
+
+// statement is a prepared statement of a client. Names in it mean what they
+// meant when it was prepared.
+type statement struct {
+	id     uint32
+	sql    string
+	schema string
+	params *wire.Parameters
+	broken error // long data that cannot be: told at the next execution
+}
+
+// prepare answers COM_STMT_PREPARE.
+func (s *session) prepare(ctx context.Context, sql string) error {
+	s.publish("Prepare", sql)
+	p, err := s.plan(ctx, s.env(), sql)
+	if err != nil {
+		return s.tell(err)
+	}
+	if len(s.stmts) >= s.e.limits.Statements {
+		return s.tell(fail(codeTooManyStatements, s.e.limits.Statements))
+	}
+	var shape backend.Stmt
+	if forwarded(p) {
+		if shape, err = s.shape(ctx, p, sql); err != nil {
+			return s.tell(err)
+		}
+		if len(shape.Params) != p.NumParams {
+			return s.tell(fail(codeInternal, "the shard counts other parameters than the proxy"))
+		}
+	} else if p.NumParams > 0 {
+		return s.tell(fail(codeNotPreparable, sql))
+	}
+	s.stmt++
+	st := &statement{id: s.stmt, sql: sql, schema: s.set.state.Schema, params: wire.NewParameters(len(shape.Params))}
+	s.stmts[st.id] = st
+	head := wire.Prepared{Statement: st.id, Columns: uint16(len(shape.Columns)), Params: uint16(len(shape.Params)), Warnings: shape.Warnings}
+	if err := s.c.w.Write(wire.AppendPrepared(nil, head)); err != nil {
+		return err
+	}
+	if err := s.c.definitionList(shape.Params, s.status(0)); err != nil {
+		return err
+	}
+	return s.c.definitionList(shape.Columns, s.status(0))
+}
+
+// forwarded reports whether shards execute the statement as prepared.
+func forwarded(p *plan.Plan) bool {
+	switch p.Class {
+	case plan.ClassSelect, plan.ClassInsert, plan.ClassReplace, plan.ClassUpdate, plan.ClassDelete, plan.ClassShow:
+		return len(p.Variables) == 0
+	case plan.ClassSet:
+		return p.Pins != 0
+	case plan.ClassInvalid, plan.ClassDDL, plan.ClassBegin, plan.ClassCommit, plan.ClassRollback, plan.ClassSavepoint,
+		plan.ClassUse, plan.ClassOutcome, plan.ClassKill, plan.ClassUnlock, plan.ClassWarnings, plan.ClassEmpty:
+	}
+	return false
+}
+
+// shape asks a shard for the statement's parameters and columns. It executes
+// nothing, so it may run outside of the session's transaction.
+func (s *session) shape(ctx context.Context, p *plan.Plan, sql string) (backend.Stmt, error) {
+	n, held := s.shapeShard(p)
+	var out backend.Stmt
+	ask := func(conn *backend.Conn) error {
+		if err := conn.Sync(ctx, s.want()); err != nil {
+			return err
+		}
+		st, err := conn.Prepare(ctx, sql)
+		if err == nil {
+			out = *st
+		}
+		return err
+	}
+	if held != nil {
+		return out, ask(held)
+	}
+	try := func(n xa.ShardID) error {
+		conn, err := s.take(ctx, n)
+		if err != nil {
+			return err
+		}
+		defer s.give(ctx, n, conn)
+		return ask(conn)
+	}
+	err := try(n)
+	var down *backend.DownError
+	if errors.As(err, &down) && len(p.Tables) == 0 {
+		err = s.anywhere(ctx, func(n xa.ShardID, _ *backend.Pool) error { return try(n) })
+	}
+	return out, err
+}
+
+// shapeShard chooses a shard that has the statement's tables, and the session's
+// connection there if it holds one.
+func (s *session) shapeShard(p *plan.Plan) (xa.ShardID, *backend.Conn) {
+	if s.pin != nil && (s.bound(p) != 0 || len(p.Tables) == 0) {
+		return s.pin.shard, s.pin.conn
+	}
+	can := s.e.order
+	if len(p.Tables) > 0 {
+		can = s.e.catalog.current().shardsOf(p.Tables)
+	}
+	if len(can) == 0 {
+		return s.e.order[0], nil
+	}
+	for _, n := range can {
+		if s.tx != nil {
+			if b := s.tx.at(n); b != nil && b.start == nil {
+				return n, b.conn
+			}
+		}
+		if s.pin != nil && s.pin.shard == n {
+			return n, s.pin.conn
+		}
+	}
+	return can[0], nil
+}
+
+// execute answers COM_STMT_EXECUTE.
+func (s *session) execute(ctx context.Context, payload []byte) error {
+	id, err := wire.ParseStatement(payload)
+	if err != nil {
+		return err
+	}
+	st := s.stmts[id]
+	if st == nil {
+		return s.tell(fail(codeUnknownStatement, id, "mysqld_stmt_execute"))
+	}
+	s.publish("Execute", st.sql)
+	if broken := st.broken; broken != nil {
+		st.broken = nil
+		st.params.Reset()
+		return s.tell(broken)
+	}
+	e, err := st.params.Decode(payload)
+	if err != nil {
+		return s.tell(fail(codeArguments, "mysqld_stmt_execute").because(err))
+	}
+	env := s.env()
+	env.Schema = st.schema
+	p, err := s.plan(ctx, env, st.sql)
+	if owed := s.payOwed(p); owed != nil {
+		return s.tell(owed)
+	}
+	if err != nil {
+		return s.tell(err)
+	}
+	if st.schema != s.set.state.Schema && st.schema != "" {
+		s.schema = &st.schema
+	}
+	return s.run(ctx, &call{plan: p, sql: st.sql, stmt: st, params: e.Params})
+}
+
+// longData takes COM_STMT_SEND_LONG_DATA, which has no answer.
+func (s *session) longData(payload []byte) error {
+	l, err := wire.ParseLongData(payload)
+	if err != nil {
+		return err
+	}
+	st := s.stmts[l.Statement]
+	if st == nil {
+		return nil
+	}
+	if err := st.params.AddLong(l, s.e.limits.PacketBytes); err != nil {
+		st.broken = fail(codeArguments, "mysqld_stmt_send_long_data").because(err)
+	}
+	return nil
+}
+
+// closeStatement takes COM_STMT_CLOSE, which has no answer.
+func (s *session) closeStatement(payload []byte) error {
+	id, err := wire.ParseStatement(payload)
+	delete(s.stmts, id)
+	return err
+}
+
+func (s *session) resetStatement(payload []byte) error {
+	id, err := wire.ParseStatement(payload)
+	if err != nil {
+		return err
+	}
+	st := s.stmts[id]
+	if st == nil {
+		return s.tell(fail(codeUnknownStatement, id, "mysqld_stmt_reset"))
+	}
+	st.params.Reset()
+	st.broken = nil
+	return s.answer(nil)
+}

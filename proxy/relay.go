@@ -1,0 +1,174 @@
+package proxy
+
+import (
+	"bytes"
+	"slices"
+
+	"xaproxy/proxy/plan"
+	"xaproxy/proxy/wire"
+	"xaproxy/xa"
+)
+
+// relay hands the reply of one or of several shards to the client: rows as they
+// are, definitions and ends written anew for the client's capabilities. The last
+// OK is kept until finish: it is told only when the transaction was looked at.
+type relay struct {
+	s *session
+	// skip is how many results of the next reply belong to statements that the
+	// session has put in front of the client's.
+	skip int
+	// several: the replies of several shards are made into one.
+	several bool
+	shard   xa.ShardID // that answers now
+	parts   []plan.Part
+	part    int
+	class   plan.Class
+
+	defs    [][]byte // of the first reply, with several
+	from    xa.ShardID
+	differs error // the shards' columns do not fit together
+	total   wire.OK
+	rows    bool // the end belongs to a result set
+	ended   bool
+	tally   tally
+}
+
+// Columns implements backend.Sink.
+func (r *relay) Columns(defs [][]byte) error {
+	if r.skip > 0 || r.differs != nil {
+		return nil
+	}
+	if r.defs != nil {
+		r.differs = r.compare(defs)
+		return nil
+	}
+	if r.several {
+		r.from = r.shard
+		for _, d := range defs {
+			r.defs = append(r.defs, slices.Clone(d))
+		}
+	}
+	return r.s.c.definitions(defs, r.s.status(0))
+}
+
+// definitions begins a result set.
+func (c *client) definitions(defs [][]byte, status wire.Status) error {
+	if err := c.w.Write(wire.AppendColumnCount(nil, len(defs))); err != nil {
+		return err
+	}
+	return c.definitionList(defs, status)
+}
+
+// definitionList writes definitions, and an EOF where the client waits for one.
+func (c *client) definitionList(defs [][]byte, status wire.Status) error {
+	for _, d := range defs {
+		if err := c.w.Write(d); err != nil {
+			return err
+		}
+	}
+	if len(defs) == 0 || c.caps.Has(wire.DeprecateEOF) {
+		return nil
+	}
+	return c.w.Write(wire.AppendEOF(nil, status, 0))
+}
+
+// compare says why the columns of two shards are not the same.
+func (r *relay) compare(defs [][]byte) error {
+	if len(defs) != len(r.defs) {
+		return fail(codeColumnsDiffer, r.s.e.name(r.from), r.s.e.name(r.shard), "their numbers")
+	}
+	for i, d := range defs {
+		if bytes.Equal(d, r.defs[i]) {
+			continue
+		}
+		a, err := wire.ParseColumn(r.defs[i])
+		if err != nil {
+			return err
+		}
+		b, err := wire.ParseColumn(d)
+		if err != nil {
+			return err
+		}
+		if what := difference(a, b); what != "" {
+			return fail(codeColumnsDiffer, r.s.e.name(r.from), r.s.e.name(r.shard), "column "+a.Name+", "+what)
+		}
+	}
+	return nil
+}
+
+// difference names what makes values of two columns incomparable: what only
+// describes a column (flags of its keys, its display length) may differ between
+// server families.
+func difference(a, b wire.Column) string {
+	switch {
+	case a.Name != b.Name:
+		return "its name"
+	case a.Type != b.Type:
+		return "its type"
+	case a.Flags&flagUnsigned != b.Flags&flagUnsigned:
+		return "its sign"
+	case a.Collation != b.Collation:
+		return "its character set"
+	case a.Decimals != b.Decimals:
+		return "its decimals"
+	}
+	return ""
+}
+
+// Row implements backend.Sink.
+func (r *relay) Row(p []byte) error {
+	if r.skip > 0 || r.differs != nil {
+		return nil
+	}
+	return r.s.c.w.Write(p)
+}
+
+// End implements backend.Sink.
+func (r *relay) End(ok wire.OK, rows bool) error {
+	if r.skip > 0 {
+		r.skip--
+		return nil
+	}
+	if r.several {
+		r.add(ok, rows)
+		return nil
+	}
+	if ok.Status.Has(wire.StatusMoreResults) {
+		return r.write(ok, rows)
+	}
+	r.total, r.rows, r.ended = ok, rows, true
+	return nil
+}
+
+func (r *relay) add(ok wire.OK, rows bool) {
+	r.total.Affected += ok.Affected
+	if r.total.InsertID == 0 {
+		r.total.InsertID = ok.InsertID
+	}
+	warnings := uint32(r.total.Warnings) + uint32(ok.Warnings)
+	r.total.Warnings = uint16(min(warnings, 1<<16-1))
+	r.total.Status |= ok.Status &^ wire.StatusMoreResults
+	r.rows, r.ended = rows, true
+	if r.part < len(r.parts) {
+		r.tally.add(r.class, r.parts[r.part], ok)
+	}
+}
+
+// finish sends the end that was kept.
+func (r *relay) finish() error {
+	if r.differs != nil {
+		return r.s.tell(r.differs)
+	}
+	if r.several && !r.rows {
+		r.total.Info = r.tally.info()
+	}
+	return r.write(r.total, r.rows)
+}
+
+func (r *relay) write(ok wire.OK, rows bool) error {
+	ok.Status = r.s.status(ok.Status) | ok.Status&wire.StatusMoreResults
+	if rows {
+		return r.s.c.w.Write(wire.AppendEnd(nil, r.s.c.caps, ok))
+	}
+	return r.s.c.ok(ok)
+}

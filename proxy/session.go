@@ -1,0 +1,320 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"xaproxy/proxy/backend"
+	"xaproxy/proxy/plan"
+	"xaproxy/proxy/wire"
+	"xaproxy/xa"
+)
+
+// session is one client of the data port: its settings, its transaction and the
+// shard connections that it holds. It belongs to its client's goroutine.
+type session struct {
+	e *engine
+	c *client
+
+	login settings // what DEFAULT means
+	set   settings
+	once  once
+	turn  backend.Setting // isolation of the running statement alone
+	// schema is the default schema of the running prepared statement, when it is
+	// not the session's any more.
+	schema *string
+	tx     *transaction // nil: none is open
+	// owed is told in answer to the next statement: why the transaction was
+	// rolled back while the client was silent.
+	owed error
+	// idle is when the last command ended.
+	idle time.Time
+
+	pin   *pin  // the connection with state that only it has
+	last  *held // the last statement's connection, kept for a moment
+	diag  diagnostics
+	trail trail
+	stmts map[uint32]*statement
+	stmt  uint32 // the last id given
+
+	closing bool // COMMIT RELEASE: end after the answer
+}
+
+// pin is the connection that holds state which Sync does not know.
+type pin struct {
+	shard xa.ShardID
+	conn  *backend.Conn
+	kinds plan.State
+}
+
+// held is a connection outside of transactions that waits for its last
+// statement's successor.
+type held struct {
+	shard xa.ShardID
+	conn  *backend.Conn
+	until time.Time
+}
+
+func newSession(e *engine, c *client) *session {
+	return &session{e: e, c: c, stmts: map[uint32]*statement{}, idle: time.Now()}
+}
+
+// begin implements conversation.
+func (s *session) begin(ctx context.Context) error {
+	set, err := atLogin(s.c.login)
+	if err != nil {
+		return err
+	}
+	schema := set.state.Schema
+	set.state.Schema = ""
+	s.login, s.set = set, set
+	s.publish("Sleep", "")
+	if schema == "" {
+		return nil
+	}
+	return s.use(ctx, schema)
+}
+
+// command implements conversation.
+func (s *session) command(ctx context.Context, p []byte) error {
+	if err := s.sound(ctx); err != nil {
+		return err
+	}
+	err := s.dispatch(ctx, p)
+	s.turn, s.schema = backend.Setting{}, nil
+	s.idle = time.Now()
+	s.publish("Sleep", "")
+	switch {
+	case err != nil:
+		return err
+	case s.closing:
+		return errors.Join(errGone, s.c.w.Flush())
+	case s.c.srv.draining.Load() && s.tx == nil:
+		return errors.Join(errGone, s.c.w.Flush())
+	}
+	return nil
+}
+
+// sound reports why the session cannot go on.
+func (s *session) sound(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return endOfSession(ctx)
+	}
+	if s.pin != nil && s.pin.conn.Broken() {
+		return fail(codeStateLost, s.e.name(s.pin.shard), stateNames(s.pin.kinds))
+	}
+	return nil
+}
+
+// endOfSession is the error for a session that somebody else has ended.
+func endOfSession(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	switch {
+	case errors.Is(cause, errDrained):
+		return fail(codeDraining).because(cause)
+	case errors.Is(cause, errKilled):
+		return fail(codeInterrupted).because(cause)
+	}
+	return errGone
+}
+
+func (s *session) dispatch(ctx context.Context, p []byte) error {
+	switch cmd := wire.Command(p[0]); cmd {
+	case wire.ComQuery:
+		return s.query(ctx, string(p[1:]))
+	case wire.ComPing:
+		return s.c.ok(wire.OK{Status: s.status(0)})
+	case wire.ComInitDB:
+		return s.answer(s.use(ctx, string(p[1:])))
+	case wire.ComStmtPrepare:
+		return s.prepare(ctx, string(p[1:]))
+	case wire.ComStmtExecute:
+		return s.execute(ctx, p)
+	case wire.ComStmtLongData:
+		return s.longData(p)
+	case wire.ComStmtClose:
+		return s.closeStatement(p)
+	case wire.ComStmtReset:
+		return s.resetStatement(p)
+	case wire.ComResetConnection:
+		return s.answer(s.reset(ctx))
+	case wire.ComStatistics:
+		return s.c.w.Write([]byte("xaproxy"))
+	default:
+		return s.tell(fail(codeUnknownCommand, commandName(cmd)))
+	}
+}
+
+// answer tells the client OK or the error.
+func (s *session) answer(err error) error {
+	if err != nil {
+		return s.tell(err)
+	}
+	return s.ok(wire.OK{})
+}
+
+// ok answers OK with this session's flags.
+func (s *session) ok(ok wire.OK) error {
+	ok.Status = s.status(ok.Status)
+	return s.c.ok(ok)
+}
+
+// tell sends err as an ERR packet. Errors that end the session are returned.
+func (s *session) tell(err error) error {
+	if errors.Is(err, errGone) {
+		return err
+	}
+	e := s.mapError(err)
+	s.diag.fail(e)
+	return s.c.writeError(e)
+}
+
+// status are the flags that a client is told: a shard's, with the transaction
+// and autocommit as this session has them.
+func (s *session) status(shard wire.Status) wire.Status {
+	const ours = wire.StatusInTrans | wire.StatusAutocommit | wire.StatusInTransReadOnly | wire.StatusSessionChanged
+	st := shard &^ ours
+	if s.set.autocommit {
+		st |= wire.StatusAutocommit
+	}
+	if s.tx != nil && !s.tx.own {
+		st |= wire.StatusInTrans
+		if s.tx.readOnly {
+			st |= wire.StatusInTransReadOnly
+		}
+	}
+	return st
+}
+
+// publish shows others what the session does.
+func (s *session) publish(command, sql string) {
+	v := &Snapshot{ID: s.c.id, User: s.c.user.Name, Addr: s.c.conn.RemoteAddr().String(), Schema: s.set.state.Schema,
+		Command: command, Since: time.Now(), Statement: shorten(sql)}
+	if s.tx != nil {
+		v.Global = s.tx.txn.Global()
+		for _, b := range s.tx.branches {
+			v.Shards = append(v.Shards, b.shard)
+		}
+	}
+	s.c.snapshot.Store(v)
+}
+
+// end implements conversation.
+func (s *session) end() {
+	ctx, cancel := context.WithTimeout(context.Background(), endPatience)
+	defer cancel()
+	if s.tx != nil {
+		s.rollback(ctx)
+	}
+	s.dropLast()
+	s.unpin()
+}
+
+// endPatience bounds what a session that ends does for its transaction; what is
+// left is the manager's.
+const endPatience = 10 * time.Second
+
+// reset is COM_RESET_CONNECTION: as after a new login.
+func (s *session) reset(ctx context.Context) error {
+	s.owed = nil
+	if s.tx != nil {
+		s.rollback(ctx)
+	}
+	s.dropLast()
+	s.unpin()
+	schema := s.set.state.Schema
+	s.set, s.once = s.login, once{}
+	s.set.state.Schema = schema // servers keep the default schema
+	s.stmts = map[uint32]*statement{}
+	s.diag, s.trail = diagnostics{}, trail{}
+	return nil
+}
+
+// use makes schema the default one, after a shard has agreed.
+func (s *session) use(ctx context.Context, schema string) error {
+	if isOwnSchema(schema) {
+		return fail(codeSchemaDenied, s.c.user.Name, schema)
+	}
+	want := s.set
+	want.state.Schema = schema
+	if err := s.check(ctx, want.state); err != nil {
+		return err
+	}
+	s.set = want
+	return nil
+}
+
+// check asks a shard whether it accepts the settings.
+func (s *session) check(ctx context.Context, want backend.State) error {
+	if want == s.set.state {
+		return nil
+	}
+	return s.anywhere(ctx, func(shard xa.ShardID, pool *backend.Pool) error {
+		conn, err := pool.Get(ctx, want)
+		if err != nil {
+			return err
+		}
+		defer pool.Put(conn)
+		return conn.Sync(ctx, want)
+	})
+}
+
+// anywhere calls f for the first shard that answers, in order of numbers.
+func (s *session) anywhere(ctx context.Context, f func(xa.ShardID, *backend.Pool) error) error {
+	var first error
+	for _, n := range s.e.order {
+		err := f(n, s.pool(n))
+		var down *backend.DownError
+		if err == nil || !errors.As(err, &down) || ctx.Err() != nil {
+			return err
+		}
+		first = errors.Join(first, err)
+	}
+	return first
+}
+
+// pool is a shard's pool that fits the client's capabilities.
+func (s *session) pool(n xa.ShardID) *backend.Pool {
+	if s.c.caps.Has(wire.FoundRows) {
+		return s.e.shards[n].FoundRows
+	}
+	return s.e.shards[n].Pool
+}
+
+// unpin closes the connection whose state the session no longer wants.
+func (s *session) unpin() {
+	if s.pin == nil {
+		return
+	}
+	s.pool(s.pin.shard).Put(s.pin.conn)
+	s.pin = nil
+}
+
+// stateNames are kinds of session state for people.
+func stateNames(k plan.State) string {
+	names := [...]struct {
+		kind plan.State
+		name string
+	}{
+		{plan.StateUserVars, "user variables"}, {plan.StateTempTables, "temporary tables"},
+		{plan.StateNamedLocks, "named locks"}, {plan.StateTableLocks, "table locks"},
+		{plan.StateSessionVars, "session variables"}, {plan.StateLastInsertID, "LAST_INSERT_ID()"},
+		{plan.StateFoundRows, "FOUND_ROWS()"}, {plan.StateRowCount, "ROW_COUNT()"},
+	}
+	out := ""
+	for _, n := range names {
+		if k&n.kind == 0 {
+			continue
+		}
+		if out != "" {
+			out += ", "
+		}
+		out += n.name
+	}
+	if out == "" {
+		return fmt.Sprintf("state %#x", uint16(k))
+	}
+	return out
+}

@@ -1,0 +1,67 @@
+package proxy
+
+import (
+	"context"
+
+	"xaproxy/proxy/backend"
+	"xaproxy/proxy/plan"
+)
+
+// setStatement is SET. All of it happens or nothing: a shard has accepted the
+// values before the client is told OK.
+func (s *session) setStatement(ctx context.Context, k *call) error {
+	forwarded := false
+	tracked := false
+	next, once := s.set, s.once
+	for _, a := range k.plan.Set {
+		var err error
+		switch a.Variable {
+		case plan.VarUser:
+			forwarded = true
+			continue
+		case plan.VarNothing, plan.VarIdleTimeout:
+			continue
+		case plan.VarNextIsolation, plan.VarNextAccess:
+			err = s.setOnce(&once, a)
+		case plan.VarInvalid, plan.VarNames, plan.VarCharacterSet, plan.VarCharsetClient, plan.VarCharsetConnection,
+			plan.VarCharsetResults, plan.VarCollationConnection, plan.VarSQLMode, plan.VarTimeZone, plan.VarIsolation,
+			plan.VarAccess, plan.VarAutocommit:
+			err = next.assign(a, s.login, s.e.catalog.current().charsets)
+		}
+		if err != nil {
+			return s.tell(err)
+		}
+		tracked = true
+	}
+	if forwarded && tracked {
+		return s.tell(fail(codeUnsupported, "SET of user variables and of settings in one statement; use two"))
+	}
+	if forwarded {
+		return s.targets(ctx, k)
+	}
+	if err := s.check(ctx, next.state); err != nil {
+		return s.tell(err)
+	}
+	commits := next.autocommit && !s.set.autocommit && s.tx != nil
+	s.set, s.once = next, once
+	if commits {
+		return s.answerWarned(s.commit(ctx))
+	}
+	return s.answer(nil)
+}
+
+// setOnce is SET TRANSACTION for the next transaction.
+func (s *session) setOnce(o *once, a plan.Assignment) error {
+	if s.tx != nil {
+		return fail(codeInTransaction)
+	}
+	if a.Variable == plan.VarNextIsolation {
+		o.isolation = backend.Want(a.Value)
+		return nil
+	}
+	o.access = plan.AccessReadWrite
+	if a.Value == "READ ONLY" {
+		o.access = plan.AccessReadOnly
+	}
+	return nil
+}

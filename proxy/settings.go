@@ -1,0 +1,189 @@
+package proxy
+
+import (
+	"strconv"
+	"strings"
+
+	"xaproxy/proxy/backend"
+	"xaproxy/proxy/plan"
+	"xaproxy/proxy/wire"
+)
+
+// settings are what a client's SET statements have asked for. Values compare
+// with ==; a copy is changed, checked by a server and then taken over whole.
+type settings struct {
+	state      backend.State // what shards are told, by Sync
+	autocommit bool
+	readOnly   bool // transactions without an access mode of their own
+	// connection is the character set of state.Collation, "" for the default.
+	connection string
+}
+
+// once are the characteristics that SET TRANSACTION gives to the next
+// transaction only.
+type once struct {
+	isolation backend.Setting
+	access    plan.Access
+}
+
+// charset is the character set of the client's text.
+func (s settings) charset() string {
+	if v, given := s.state.CharsetClient.Value(); given {
+		return v
+	}
+	return "utf8mb4"
+}
+
+// sqlMode is the sql_mode as far as lexing goes; def is the servers' own.
+func (s settings) sqlMode(def string) string {
+	if v, given := s.state.SQLMode.Value(); given {
+		return v
+	}
+	return def
+}
+
+// charsets maps the supported character sets to their default collations, as
+// the shards have them. In all of them a byte below 0x80 is that ASCII
+// character, so that statements can be read byte by byte.
+type charsets map[string]string
+
+func (c charsets) collation(charset string) (string, bool) {
+	v, ok := c[charset]
+	return v, ok
+}
+
+// fallbackCharsets are the defaults that all supported servers share.
+func fallbackCharsets() charsets {
+	return charsets{
+		"utf8mb4": "utf8mb4_general_ci", "utf8mb3": "utf8mb3_general_ci", "latin1": "latin1_swedish_ci",
+		"ascii": "ascii_general_ci", "binary": "binary",
+	}
+}
+
+// canonicalCharset is a character set under the name that servers use.
+func canonicalCharset(name string) string {
+	name = strings.ToLower(name)
+	if name == "utf8" {
+		return "utf8mb3"
+	}
+	return name
+}
+
+// atLogin are the settings of a session that logged in with a collation number.
+func atLogin(l wire.Login) (settings, error) {
+	s := settings{autocommit: true}
+	s.state.Schema = l.Database
+	charset, collation, known := wire.Charset(l.Collation)
+	if !known {
+		return s, fail(codeUnsupported, "collation number "+strconv.Itoa(int(l.Collation))+" at login; use utf8mb4")
+	}
+	s.state.Collation = backend.Want(collation)
+	s.connection = charset
+	if charset != "utf8mb4" {
+		s.state.CharsetClient = backend.Want(charset)
+		s.state.CharsetResults = backend.Want(charset)
+	}
+	return s, nil
+}
+
+// assign applies one assignment of a SET statement to s. login are the settings
+// of the session's beginning, which DEFAULT means. Assignments to VarUser,
+// VarNext* and VarNothing are not its business.
+func (s *settings) assign(a plan.Assignment, login settings, known charsets) error {
+	st := &s.state
+	switch a.Variable {
+	case plan.VarNames:
+		return s.names(a, login, known)
+	case plan.VarCharacterSet:
+		// The connection's character set would become the default schema's,
+		// which the proxy does not know.
+		return fail(codeUnsupported, "SET CHARACTER SET; use SET NAMES")
+	case plan.VarCharsetClient:
+		return setCharset(&st.CharsetClient, a, login.state.CharsetClient, known)
+	case plan.VarCharsetConnection:
+		return s.setConnection(a, login, known)
+	case plan.VarCharsetResults:
+		if a.Null {
+			st.CharsetResults = backend.Want("")
+			return nil
+		}
+		return setCharset(&st.CharsetResults, a, login.state.CharsetResults, known)
+	case plan.VarCollationConnection:
+		s.connection, _, _ = strings.Cut(strings.ToLower(a.Value), "_")
+		set(&st.Collation, a, login.state.Collation)
+	case plan.VarSQLMode:
+		set(&st.SQLMode, a, login.state.SQLMode)
+	case plan.VarTimeZone:
+		set(&st.TimeZone, a, login.state.TimeZone)
+	case plan.VarIsolation:
+		set(&st.Isolation, a, login.state.Isolation)
+	case plan.VarAccess:
+		s.readOnly = !a.Default && a.Value == "READ ONLY"
+	case plan.VarAutocommit:
+		s.autocommit = a.Default || a.Value != "0"
+	case plan.VarIdleTimeout, plan.VarUser, plan.VarNothing, plan.VarNextIsolation, plan.VarNextAccess:
+	case plan.VarInvalid:
+		return fail(codeUnsupported, "SET "+a.Name)
+	}
+	return nil
+}
+
+func set(p *backend.Setting, a plan.Assignment, login backend.Setting) {
+	if a.Default {
+		*p = login
+		return
+	}
+	*p = backend.Want(a.Value)
+}
+
+// supported checks a character set's name.
+func supported(name string, known charsets) (string, error) {
+	cs := canonicalCharset(name)
+	if _, ok := known.collation(cs); !ok {
+		return "", fail(codeUnsupported, "character set "+name+"; use utf8mb4")
+	}
+	return cs, nil
+}
+
+func setCharset(p *backend.Setting, a plan.Assignment, login backend.Setting, known charsets) error {
+	if a.Default {
+		*p = login
+		return nil
+	}
+	cs, err := supported(a.Value, known)
+	if err == nil {
+		*p = backend.Want(cs)
+	}
+	return err
+}
+
+func (s *settings) setConnection(a plan.Assignment, login settings, known charsets) error {
+	if a.Default {
+		s.state.Collation, s.connection = login.state.Collation, login.connection
+		return nil
+	}
+	cs, err := supported(a.Value, known)
+	if err != nil {
+		return err
+	}
+	collation, _ := known.collation(cs)
+	s.state.Collation, s.connection = backend.Want(collation), cs
+	return nil
+}
+
+// names is SET NAMES: client, results and connection at once.
+func (s *settings) names(a plan.Assignment, login settings, known charsets) error {
+	if a.Default {
+		s.state.CharsetClient, s.state.CharsetResults = login.state.CharsetClient, login.state.CharsetResults
+		s.state.Collation, s.connection = login.state.Collation, login.connection
+		return nil
+	}
+	if err := s.setConnection(a, login, known); err != nil {
+		return err
+	}
+	s.state.CharsetClient, s.state.CharsetResults = backend.Want(s.connection), backend.Want(s.connection)
+	if a.Collation != "" {
+		s.state.Collation = backend.Want(a.Collation)
+	}
+	return nil
+}

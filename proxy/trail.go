@@ -1,0 +1,149 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"xaproxy/proxy/backend"
+	"xaproxy/proxy/plan"
+	"xaproxy/xa"
+)
+
+// pinned are the kinds of state that only the connection which has them can
+// keep. The others belong to the last statements, and trail knows of them.
+const pinned = plan.StateUserVars | plan.StateTempTables | plan.StateNamedLocks | plan.StateSessionVars | plan.StateTableLocks
+
+// holdLast is how long a connection waits for a question about its last
+// statement. Then the answers are fetched and it is given back.
+const holdLast = 20 * time.Millisecond
+
+// trail is what the session's last statements have left at connections.
+type trail struct {
+	// prevConn executed the last statement, at prevShard.
+	prevConn  *backend.Conn
+	prevShard xa.ShardID
+	// insertConn knows LAST_INSERT_ID(); nil: it is insertID.
+	insertConn *backend.Conn
+	insertID   uint64
+	insertLost bool // nobody knows it
+}
+
+// note remembers what a statement has left at a connection.
+func (s *session) note(p *plan.Plan, n xa.ShardID, conn *backend.Conn, out *relay) {
+	t := &s.trail
+	t.prevConn, t.prevShard = conn, n
+	if out.total.InsertID != 0 || p.Pins&plan.StateLastInsertID != 0 {
+		t.insertConn, t.insertLost = conn, false
+	}
+	s.diag.note(conn, out)
+}
+
+// prevHeld reports whether the session still holds the last statement's
+// connection.
+func (s *session) prevHeld() bool {
+	conn := s.trail.prevConn
+	if conn == nil || conn.Broken() {
+		return false
+	}
+	if s.pin != nil && s.pin.conn == conn || s.last != nil && s.last.conn == conn {
+		return true
+	}
+	if s.tx != nil {
+		for _, b := range s.tx.branches {
+			if b.conn == conn {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// bindTo makes conn the session's own when the statement leaves state there.
+func (s *session) bindTo(p *plan.Plan, n xa.ShardID, conn *backend.Conn) {
+	kinds := p.Pins & pinned
+	if kinds == 0 {
+		return
+	}
+	if s.pin == nil {
+		s.pin = &pin{shard: n, conn: conn}
+		conn.Pin()
+	}
+	s.pin.kinds |= kinds
+}
+
+// insertIDFor returns the statement that makes LAST_INSERT_ID() what it has to
+// be at a connection, when the client's statement asks for it.
+func (s *session) insertIDFor(ctx context.Context, p *plan.Plan, conn *backend.Conn) ([]string, error) {
+	t := &s.trail
+	if p.Uses&plan.StateLastInsertID == 0 || t.insertConn == conn {
+		return nil, nil
+	}
+	if t.insertConn != nil {
+		s.fetchInsertID(ctx)
+	}
+	if t.insertLost {
+		return nil, fail(codeUnsupported, "LAST_INSERT_ID() of a connection that was lost")
+	}
+	return []string{"SET last_insert_id=" + strconv.FormatUint(t.insertID, 10)}, nil
+}
+
+// fetchInsertID asks the connection that knows it.
+func (s *session) fetchInsertID(ctx context.Context) {
+	t := &s.trail
+	conn := t.insertConn
+	t.insertConn, t.insertLost = nil, true
+	row, err := selectOne(ctx, conn, "SELECT LAST_INSERT_ID()")
+	if err != nil || row[0] == nil {
+		s.e.log.Debug("last insert id", slog.Any("err", err))
+		return
+	}
+	if t.insertID, err = strconv.ParseUint(*row[0], 10, 64); err == nil {
+		t.insertLost = false
+	}
+}
+
+// keepOrGive gives a connection back that is outside of transactions, or keeps
+// it for a moment when it knows something that the client may ask next.
+func (s *session) keepOrGive(ctx context.Context, n xa.ShardID, conn *backend.Conn) {
+	if s.pin != nil && s.pin.conn == conn || conn.Broken() || s.trail.insertConn != conn && s.diag.conn != conn {
+		s.give(ctx, n, conn)
+		return
+	}
+	s.settleLast(ctx)
+	s.last = &held{shard: n, conn: conn, until: time.Now().Add(holdLast)}
+}
+
+// settleLast gives the kept connection back.
+func (s *session) settleLast(ctx context.Context) {
+	if l := s.last; l != nil {
+		s.last = nil
+		s.give(ctx, l.shard, l.conn)
+	}
+}
+
+// dropLast gives the kept connection back without asking it anything.
+func (s *session) dropLast() {
+	if l := s.last; l != nil {
+		s.last = nil
+		s.pool(l.shard).Put(l.conn)
+	}
+}
+
+// give returns a connection that is outside of transactions, and asks it before
+// for what only it knows.
+func (s *session) give(ctx context.Context, n xa.ShardID, conn *backend.Conn) {
+	if s.pin != nil && s.pin.conn == conn {
+		return // stays the session's, also when broken: see sound
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingPatience)
+	defer cancel()
+	if s.trail.insertConn == conn {
+		s.fetchInsertID(ctx)
+	}
+	if s.diag.conn == conn {
+		s.diag.fetch(ctx)
+	}
+	s.pool(n).Put(conn)
+}
