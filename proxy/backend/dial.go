@@ -56,9 +56,6 @@ func logIn(ctx context.Context, o Options) (*Conn, error) {
 	c, err := handshake(ctx, nc, o)
 	if err != nil {
 		nc.Close()
-		if ctxErr := ctx.Err(); ctxErr != nil {
-			err = fmt.Errorf("%w (%w)", ctxErr, err)
-		}
 		return nil, err
 	}
 	return c, nil
@@ -84,6 +81,9 @@ func handshake(ctx context.Context, nc net.Conn, o Options) (*Conn, error) {
 	stop := c.watch(ctx)
 	err := phase.Run(c.r, w, func() error { return c.startTLS(ctx, w) })
 	stop()
+	if ctxErr := ctx.Err(); err != nil && ctxErr != nil {
+		return nil, fmt.Errorf("%w (%w)", ctxErr, err)
+	}
 	if err != nil {
 		return nil, eof(err)
 	}
