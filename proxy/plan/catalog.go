@@ -14,9 +14,14 @@ type Catalog interface {
 	// (its definitions differ, its rule was not adopted ...). The table returned
 	// has passed Check. It is not to be changed.
 	Table(schema, name string) (*Table, error)
-	// TablesOf returns the tables of a schema that exist on any shard. It is
-	// asked for DROP DATABASE and SHOW.
+	// TablesOf returns the tables and views that exist on any shard in the
+	// schemas whose name equals schema without regard to case: so compares
+	// information_schema.
 	TablesOf(schema string) []TableName
+	// Collation returns the collation that a new column of a schema gets: by the
+	// character set, or by the schema's default when charset is "". It returns ""
+	// when that is not known or not the same on all shards.
+	Collation(schema, charset string) string
 }
 
 // Table is what the planner must know about a table.
@@ -24,7 +29,7 @@ type Table struct {
 	Schema, Name string
 	Rule         route.Rule
 	Columns      []Column // in definition order
-	Primary      []string // the primary key's columns, in order; empty: none
+	Primary      []string // the primary key's columns, in order; empty: none. A prefix is left out
 	Unique       []Unique // the other unique keys
 	ForeignKeys  bool     // it refers to a table, or a table refers to it
 	Triggers     bool
@@ -41,6 +46,7 @@ type Column struct {
 	Collation string // of CHAR and VARCHAR
 	AutoInc   bool
 	Generated bool
+	Invisible bool // left out by INSERT without a column list
 	// VolatileDefault: the default is not a constant (CURRENT_TIMESTAMP, UUID() ...).
 	VolatileDefault bool
 	// OnUpdateNow: ON UPDATE CURRENT_TIMESTAMP.
@@ -50,8 +56,7 @@ type Column struct {
 // Unique is a unique key.
 type Unique struct {
 	Name    string
-	Columns []string // columns in full; an expression or a prefix is not listed
-	Partial bool     // a part is an expression or a prefix
+	Columns []string // the columns it has in full: expressions and prefixes are left out
 }
 
 // ColumnType is a column's type as far as keys are concerned.

@@ -8,25 +8,25 @@ type Class uint8
 
 // The classes. The zero value is never planned.
 const (
-	ClassInvalid   Class = iota
-	ClassSelect          // SELECT, TABLE, VALUES, DO: returns rows or nothing; Targets
-	ClassInsert          // INSERT; Targets
-	ClassReplace         // REPLACE; Targets
-	ClassUpdate          // UPDATE; Targets
-	ClassDelete          // DELETE; Targets
-	ClassDDL             // CREATE, DROP, ALTER, TRUNCATE ...; Targets, DDL
-	ClassShow            // SHOW, DESCRIBE, EXPLAIN; Targets
-	ClassBegin           // BEGIN, START TRANSACTION; Tx
-	ClassCommit          // COMMIT; Tx
-	ClassRollback        // ROLLBACK; Tx
-	ClassSavepoint       // SAVEPOINT, ROLLBACK TO, RELEASE SAVEPOINT; Savepoint
-	ClassSet             // SET; Set
-	ClassUse             // USE; Schema
-	ClassOutcome         // XA OUTCOME 'gtrid'; Gtrid
-	ClassKill            // KILL; Kill: an id of the proxy's, never forwarded
-	ClassUnlock          // UNLOCK TABLES: commits nothing while no table is locked
-	ClassWarnings        // SHOW WARNINGS, SHOW ERRORS, SHOW COUNT(*) ...: asked from the last statement's connection
-	ClassEmpty           // no statement: error 1065
+	ClassInvalid     Class = iota
+	ClassSelect            // SELECT, TABLE, VALUES, DO: returns rows or nothing; Targets
+	ClassInsert            // INSERT; Targets
+	ClassReplace           // REPLACE; Targets
+	ClassUpdate            // UPDATE; Targets
+	ClassDelete            // DELETE; Targets
+	ClassDDL               // CREATE, DROP, ALTER, TRUNCATE ...; Targets, DDL
+	ClassShow              // SHOW, DESCRIBE, EXPLAIN; Targets
+	ClassBegin             // BEGIN, START TRANSACTION; Tx
+	ClassCommit            // COMMIT; Tx
+	ClassRollback          // ROLLBACK; Tx
+	ClassSavepoint         // SAVEPOINT, ROLLBACK TO, RELEASE SAVEPOINT; Savepoint
+	ClassSet               // SET; Set
+	ClassUse               // USE; Schema
+	ClassOutcome           // XA OUTCOME 'gtrid'; Gtrid
+	ClassKill              // KILL; Kill: an id of the proxy's, never forwarded
+	ClassUnlock            // UNLOCK TABLES: commits nothing while no table is locked
+	ClassWarnings          // SHOW WARNINGS, SHOW ERRORS, SHOW COUNT(*) ...: asked from the last statement's connection
+	ClassProcesslist       // SHOW PROCESSLIST: of the proxy's own sessions; Full
 )
 
 // State is a set of kinds of session state that a server keeps for a
@@ -70,6 +70,7 @@ type Plan struct {
 	Schema    string       // of ClassUse
 	Gtrid     string       // of ClassOutcome
 	Kill      Kill         // of ClassKill
+	Full      bool         // of ClassProcesslist: SHOW FULL PROCESSLIST
 	DDL       *DDL         // of ClassDDL
 
 	// Variables are the system variables that a statement reads and whose value
@@ -80,8 +81,8 @@ type Plan struct {
 	Tables    []TableName // the tables named, without duplicates
 	NumParams int         // how many ? the text has
 
-	env  lexFlags
-	bind binder
+	flags lexFlags
+	bind  binder
 }
 
 // TableName is a table with its schema resolved.
@@ -193,12 +194,12 @@ type DDL struct {
 	Tables []TableName // changed, created or dropped
 	Schema string      // of the schema verbs
 	// Created is the new table with its rule, of DDLCreateTable: the rule is to
-	// be stored (placement) before a shard executes the statement.
+	// be stored (placement) before a shard executes the statement. It is nil when
+	// the table exists already.
 	Created *Table
 	// IfNotExists: the table may exist already; its stored rule is kept.
 	IfNotExists bool
-	// Temporary: the table lives in the session (Pins has StateTempTables).
-	Temporary bool
+	IfExists    bool // of DDLDropTable
 }
 
 // Mode says how many shards a bound statement goes to.

@@ -12,6 +12,8 @@ const (
 	CodeSyntax       Code = 1064  // the text cannot be read
 	CodeEmpty        Code = 1065  // there is no statement
 	CodeParameters   Code = 1210  // the parameters do not fit
+	CodeColumnCount  Code = 1136  // a row's values do not fit the columns
+	CodeUnknownTable Code = 1051  // the table to be dropped does not exist
 	CodeNoSuchTable  Code = 1146  // the table does not exist
 	CodeNoSuchSchema Code = 1049  // the schema does not exist
 	CodeNoKey        Code = 17020 // a row without a usable sharding key
@@ -34,7 +36,7 @@ func (r *Refusal) Error() string {
 		text = "no sharding key: " + r.Construct
 	case CodeSyntax:
 		text = "you have an error in your SQL syntax: " + r.Construct
-	case CodeNoDatabase, CodeAccess, CodeEmpty, CodeParameters, CodeNoSuchTable, CodeNoSuchSchema:
+	case CodeNoDatabase, CodeAccess, CodeEmpty, CodeParameters, CodeColumnCount, CodeUnknownTable, CodeNoSuchTable, CodeNoSuchSchema:
 	}
 	if r.Advice != "" {
 		text += "; " + r.Advice

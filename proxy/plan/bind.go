@@ -1,0 +1,351 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"xaproxy/proxy/route"
+)
+
+// binder is what a kind of statement needs to be bound. It is immutable.
+type binder interface {
+	// needsText: the statement's tokens must be read again.
+	needsText() bool
+	bind(b *binding) (Targets, error)
+}
+
+// bindings holds the memory of calls of Bind, which has no planner at hand.
+//
+//nolint:gochecknoglobals // a pool of memory, not state
+var bindings = sync.Pool{New: func() any { return new(scratch) }}
+
+// Bind says where the statement goes. sql must be the text that the plan was
+// returned for; params are a prepared statement's parameters, nil for a text
+// without any. An error is a *Refusal. When Mode is ModeWeights the caller asks
+// a shard (WeightSQL), remembers, and binds again. w may be nil when no table
+// has a string as its key. Only the classes that say Targets can be bound.
+func (p *Plan) Bind(sql string, params []Value, w Weights) (Targets, error) {
+	if p.bind == nil {
+		return Targets{}, unsupported("binding a statement that goes to no shard", "")
+	}
+	if len(params) != p.NumParams {
+		return Targets{}, &Refusal{Code: CodeParameters, Construct: fmt.Sprintf("the statement has %d parameters, %d are given", p.NumParams, len(params))}
+	}
+	s, _ := bindings.Get().(*scratch)
+	defer func() {
+		s.sql, s.unstable = "", nil
+		bindings.Put(s)
+	}()
+	if p.bind.needsText() || strings.IndexByte(sql, ';') >= 0 {
+		if err := s.lex(sql, p.flags); err != nil {
+			return Targets{}, err
+		}
+		s.marks = s.literalTokens(s.marks[:0])
+	} else {
+		s.sql, s.end = sql, len(sql)
+	}
+	b := &binding{scratch: s, params: params, weights: w}
+	targets, err := p.bind.bind(b)
+	if err != nil {
+		return Targets{}, err
+	}
+	if len(b.missing) > 0 {
+		return Targets{Mode: ModeWeights, Weights: b.missing}, nil
+	}
+	return targets, nil
+}
+
+// statement is the text without the semicolon.
+func (b *binding) statement() string { return b.sql[:b.end] }
+
+// everyShard makes the targets of a statement that goes unchanged to shards.
+func (b *binding) everyShard(mode Mode, shards []route.Shard) Targets {
+	if len(shards) == 1 {
+		mode = ModeOne
+	}
+	parts := make([]Part, len(shards))
+	for i, s := range shards {
+		parts[i] = Part{Shard: s, SQL: b.statement()}
+	}
+	return Targets{Mode: mode, Parts: parts}
+}
+
+// anyShard binds to whatever shard is at hand.
+type anyShard struct{ first route.Shard }
+
+func (anyShard) needsText() bool { return false }
+
+func (a anyShard) bind(b *binding) (Targets, error) {
+	return Targets{Mode: ModeAny, Parts: []Part{{Shard: a.first, SQL: b.statement()}}}, nil
+}
+
+// oneShard binds to one shard.
+type oneShard struct{ shard route.Shard }
+
+func (oneShard) needsText() bool { return false }
+
+func (o oneShard) bind(b *binding) (Targets, error) {
+	return b.everyShard(ModeOne, []route.Shard{o.shard}), nil
+}
+
+// allShards binds a definition to every shard that it concerns.
+type allShards struct{ shards []route.Shard }
+
+func (allShards) needsText() bool { return false }
+
+func (a allShards) bind(b *binding) (Targets, error) {
+	return b.everyShard(ModeAll, a.shards), nil
+}
+
+// keyed binds SELECT, UPDATE and DELETE of one sharded table by the conditions
+// on its key.
+type keyed struct {
+	table   *Table
+	where   []predicate
+	several *Refusal // why not on several shards
+	write   bool
+}
+
+func (*keyed) needsText() bool { return true }
+
+func (k *keyed) bind(b *binding) (Targets, error) {
+	shards, err := k.shards(b)
+	if err != nil || len(b.missing) > 0 {
+		return Targets{}, err
+	}
+	if len(shards) == 0 { // no row can match: any shard says so
+		return Targets{Mode: ModeAny, Parts: []Part{{Shard: k.table.Rule.Shards()[0], SQL: b.statement()}}}, nil
+	}
+	if len(shards) > 1 && k.several != nil {
+		return Targets{}, k.several
+	}
+	mode := ModeConcat
+	if k.write {
+		mode = ModeAll
+	}
+	return b.everyShard(mode, shards), nil
+}
+
+// shards are those on which matching rows can be, by the first condition that
+// tells; all, when none does.
+func (k *keyed) shards(b *binding) ([]route.Shard, error) {
+	inexact := false
+	for _, p := range k.where {
+		missing := len(b.missing)
+		shards, ok := k.match(b, p)
+		if ok {
+			return shards, nil
+		}
+		b.missing = b.missing[:missing]
+		inexact = true
+	}
+	if inexact && k.write {
+		return nil, unsupported("a value for the sharding key "+k.table.Name+"."+k.table.Rule.Column()+" that does not convert exactly, in a write",
+			"give it as the column stores it")
+	}
+	return k.table.Rule.Shards(), nil
+}
+
+// match returns the shards of a condition's values, or false when a value may
+// equal more than one key.
+func (k *keyed) match(b *binding, p predicate) ([]route.Shard, bool) {
+	var shards []route.Shard
+	column := k.table.column(k.table.Rule.Column())
+	for _, v := range p {
+		key, f := b.key(column, v, toCompare)
+		switch f {
+		case fitInexact:
+			return nil, false
+		case fitNone:
+			continue
+		case fitExact:
+		}
+		if key.NeedsWeight() {
+			continue // asked for; the next Bind has it
+		}
+		shard, ok := k.table.Rule.Place(key)
+		if !ok {
+			return nil, false
+		}
+		if !slices.Contains(shards, shard) {
+			shards = append(shards, shard)
+		}
+	}
+	slices.Sort(shards)
+	return shards, true
+}
+
+// inserted binds the rows of an INSERT into a sharded table by their keys.
+type inserted struct {
+	table   *Table
+	keys    []value // of each row
+	autos   []value // of each row, when there is an AUTO_INCREMENT column
+	clocks  []value // for columns whose NULL or DEFAULT may be the clock
+	split   bool    // the rows stand in parentheses
+	code    bool    // executable comments are in the text
+	replace bool
+	several *Refusal
+}
+
+func (*inserted) needsText() bool { return true }
+
+func (in *inserted) bind(b *binding) (Targets, error) {
+	if err := in.checkAutos(b); err != nil {
+		return Targets{}, err
+	}
+	places := make([]route.Shard, len(in.keys))
+	for i, v := range in.keys {
+		place, err := in.place(b, v, i)
+		if err != nil {
+			return Targets{}, err
+		}
+		places[i] = place
+	}
+	if len(b.missing) > 0 {
+		return Targets{}, nil
+	}
+	shards := slices.Clone(places)
+	slices.Sort(shards)
+	shards = slices.Compact(shards)
+	if len(shards) == 1 {
+		return b.everyShard(ModeOne, shards), nil
+	}
+	if err := in.spreads(b); err != nil {
+		return Targets{}, err
+	}
+	return in.parts(b, places, shards)
+}
+
+// place returns the shard of a row by its key, or refuses.
+func (in *inserted) place(b *binding, v value, row int) (route.Shard, error) {
+	t := in.table
+	name := t.Name + "." + t.Rule.Column()
+	column := t.column(t.Rule.Column())
+	switch {
+	case v.kind == valueOther:
+		return 0, noKey(fmt.Sprintf("an expression for %s in row %d", name, row+1), "give a literal or a parameter")
+	case v.kind == valueDefault || b.isNull(v):
+		return 0, noKey(fmt.Sprintf("NULL or DEFAULT for %s in row %d", name, row+1), "give it a value")
+	}
+	key, f := b.key(column, v, toStore)
+	if f != fitExact {
+		return 0, unsupportedf("give it as the column stores it", "a value for the sharding key %s in row %d that does not convert exactly", name, row+1)
+	}
+	if column.AutoInc && key.Kind == route.KeyInt && key.Int == 0 {
+		return 0, noKey(fmt.Sprintf("0 for the AUTO_INCREMENT column %s in row %d", name, row+1), "give it a value")
+	}
+	if key.NeedsWeight() {
+		return 0, nil
+	}
+	shard, ok := t.Rule.Place(key)
+	if !ok {
+		return 0, noKey("a value for "+name+" that has no place", "")
+	}
+	return shard, nil
+}
+
+// isNull reports whether a value is NULL, as a literal or a parameter.
+func (b *binding) isNull(v value) bool {
+	return v.kind == valueNull ||
+		v.kind == valueParam && v.index < len(b.params) && b.params[v.index].Kind == ValueNull
+}
+
+// checkAutos refuses rows whose AUTO_INCREMENT column a shard would number.
+func (in *inserted) checkAutos(b *binding) error {
+	if len(in.autos) == 0 {
+		return nil
+	}
+	name := in.table.autoColumn()
+	column := in.table.column(name)
+	for i, v := range in.autos {
+		key, f := b.key(column, v, toStore)
+		if v.kind != valueLiteral && v.kind != valueParam || f != fitExact || key.Int == 0 {
+			return noKey(fmt.Sprintf("no number for the AUTO_INCREMENT column %s.%s in row %d", in.table.Name, name, i+1),
+				"give it a value: a shard's own numbers are not unique")
+		}
+	}
+	return nil
+}
+
+// spreads refuses rows on several shards where that is not the same.
+func (in *inserted) spreads(b *binding) error {
+	switch {
+	case in.several != nil:
+		return in.several
+	case in.code:
+		return unsupported("an executable comment in an INSERT for several shards", "send the code without the comment")
+	case !in.split:
+		return unsupported("INSERT ... SET for several shards", "")
+	}
+	for _, v := range in.clocks {
+		if v.kind != valueLiteral && v.kind != valueParam || b.isNull(v) {
+			return unsupported("NULL, DEFAULT or an expression for a column of "+in.table.Name+" whose default is the clock, over several shards", "give it a value")
+		}
+	}
+	return nil
+}
+
+// parts splits the text: each shard gets its rows' own texts, in their order.
+func (in *inserted) parts(b *binding, places, shards []route.Shard) (Targets, error) {
+	rows, ok := b.rows(nil, len(places))
+	if !ok {
+		return Targets{}, unsupported("this spelling of an INSERT for several shards", "insert the rows of one shard at a time")
+	}
+	last := rows[len(rows)-1].end
+	head, tail := b.sql[:rows[0].start], b.sql[last:b.end]
+	marks := b.paramPlaces()
+	parts := make([]Part, len(shards))
+	for i, shard := range shards {
+		p := &parts[i]
+		p.Shard = shard
+		p.Params = marks.within(nil, span{0, rows[0].start})
+		var text strings.Builder
+		text.WriteString(head)
+		for r, row := range rows {
+			if places[r] != shard {
+				continue
+			}
+			if p.Rows > 0 {
+				text.WriteByte(',')
+			}
+			text.WriteString(b.sql[row.start:row.end])
+			p.Params = marks.within(p.Params, row)
+			p.Rows++
+		}
+		text.WriteString(tail)
+		p.Params = marks.within(p.Params, span{last, b.end})
+		p.SQL = text.String()
+	}
+	return Targets{Mode: ModeAll, Parts: parts}, nil
+}
+
+// paramPlaces are the places of the parameters in the text, in order.
+type paramPlaces []int
+
+func (b *binding) paramPlaces() paramPlaces {
+	var places paramPlaces
+	for _, t := range b.toks {
+		if t.kind == tokParam {
+			places = append(places, int(t.start))
+		}
+	}
+	return places
+}
+
+// within appends the numbers of the parameters in a piece of the text. It is
+// nil only when the whole text has none.
+func (p paramPlaces) within(dst []int, s span) []int {
+	if len(p) == 0 {
+		return nil
+	}
+	if dst == nil {
+		dst = []int{}
+	}
+	i, _ := slices.BinarySearch(p, s.start)
+	for ; i < len(p) && p[i] < s.end; i++ {
+		dst = append(dst, i)
+	}
+	return dst
+}

@@ -1,0 +1,283 @@
+package plan
+
+import (
+	"strings"
+
+	"github.com/pingcap/tidb/pkg/parser/ast"
+	"github.com/pingcap/tidb/pkg/parser/mysql"
+)
+
+// analyse plans a statement from its template.
+func (p *Planner) analyse(env *Env, s *scratch, template string) (*Plan, error) {
+	if r := s.spelledAsFunction(); r != nil {
+		return nil, r
+	}
+	node, err := p.parse(template, s.flags)
+	if err != nil {
+		return nil, s.betterName(err)
+	}
+	f, r := walk(node)
+	if r != nil {
+		return nil, r
+	}
+	st, err := f.locate(env)
+	if err != nil {
+		return nil, err
+	}
+	plan := &Plan{
+		Uses: f.uses, Pins: f.pins, Variables: f.variables, Locking: f.locking,
+		Tables: st.names(), NumParams: s.params, flags: s.flags,
+	}
+	a := &analysis{env: env, facts: f, site: st, plan: plan, marks: len(s.literalTokens(s.marks[:0])), code: s.code}
+	if err := a.statement(node); err != nil {
+		return nil, err
+	}
+	return plan, nil
+}
+
+// betterName names what the parser does not know, where that can be said.
+func (l *lexed) betterName(err error) error {
+	for i := range l.toks {
+		switch {
+		case l.is(i, "RETURNING"):
+			return unsupported("RETURNING", "read the rows by a SELECT")
+		case l.is(i, "INTO") && i+1 < len(l.toks) && (l.toks[i+1].kind == tokUserVar || l.is(i+1, "DUMPFILE")):
+			return unsupported("SELECT ... INTO", "")
+		case l.is(i, "JSON_TABLE"):
+			return unsupported("JSON_TABLE", "")
+		}
+	}
+	return err
+}
+
+// analysis is the work on one statement.
+type analysis struct {
+	env   *Env
+	facts *facts
+	site  site
+	plan  *Plan
+	marks int  // how many literals the text has
+	code  bool // it has executable comments
+}
+
+func (a *analysis) statement(node ast.StmtNode) error {
+	switch n := node.(type) {
+	case *ast.SelectStmt:
+		return a.query(n)
+	case *ast.SetOprStmt:
+		return a.query(nil)
+	case *ast.DoStmt:
+		return a.query(nil)
+	case *ast.SetStmt:
+		return a.userVariables(n)
+	case *ast.InsertStmt:
+		return a.insert(n)
+	case *ast.UpdateStmt:
+		return a.update(n)
+	case *ast.DeleteStmt:
+		return a.delete(n)
+	}
+	return unsupported("the statement "+nodeName(node), "")
+}
+
+// userVariables plans SET @x = ...; the session runs it where its variables are.
+func (a *analysis) userVariables(n *ast.SetStmt) error {
+	a.plan.Class = ClassSet
+	for _, v := range n.Variables {
+		if v.IsSystem || v.IsGlobal {
+			return unsupported("user variables and others in one SET", "set them one by one")
+		}
+		a.plan.Set = append(a.plan.Set, Assignment{Variable: VarUser})
+	}
+	a.plan.Pins |= StateUserVars
+	a.plan.Uses |= StateUserVars
+	a.plan.Reader = true
+	if a.site.kind != siteNone {
+		return unsupported("a table in SET", "")
+	}
+	a.plan.bind = a.constant()
+	return nil
+}
+
+// query plans SELECT and its like. sel is nil for what is not a plain SELECT.
+func (a *analysis) query(sel *ast.SelectStmt) error {
+	a.plan.Class = ClassSelect
+	a.plan.Reader = true // every function is known
+	switch a.site.kind {
+	case siteNone:
+		a.plan.bind = a.constant()
+		return nil
+	case siteOne:
+		if err := a.besideTables(); err != nil {
+			return err
+		}
+		a.plan.bind = oneShard{a.site.shard}
+		return nil
+	case siteSchema:
+		return a.describeSchema(sel)
+	case siteSharded:
+	}
+	if err := a.besideTables(); err != nil {
+		return err
+	}
+	if sel == nil || !a.direct(sel.From) {
+		return unsupported("the sharded table "+a.site.sharded.Name+" in a subquery or set operation", "read it by a statement of its own")
+	}
+	a.plan.bind = &keyed{table: a.site.sharded, where: a.predicates(sel.Where), several: a.concatenation(sel)}
+	return nil
+}
+
+// constant plans what names no table: on any shard, or on the first when the
+// answer is the server's.
+func (a *analysis) constant() binder {
+	first := a.env.Catalog.Map().First()
+	if a.facts.server != "" {
+		return oneShard{first}
+	}
+	return anyShard{first}
+}
+
+// besideTables refuses what the first shard alone answers in a statement that
+// has to run elsewhere.
+func (a *analysis) besideTables() error {
+	if a.facts.server != "" {
+		return unsupported(a.facts.server+" beside a table", "ask for it by a statement of its own")
+	}
+	if a.facts.match && a.site.kind == siteSharded {
+		return unsupported("MATCH ... AGAINST on the sharded table "+a.site.sharded.Name, "")
+	}
+	return nil
+}
+
+// direct reports whether a FROM clause is just one table.
+func (a *analysis) direct(from *ast.TableRefsClause) bool {
+	if from == nil || from.TableRefs == nil || from.TableRefs.Right != nil {
+		return false
+	}
+	src, ok := from.TableRefs.Left.(*ast.TableSource)
+	if !ok {
+		return false
+	}
+	_, ok = src.Source.(*ast.TableName)
+	return ok
+}
+
+// concatenation says why a SELECT over several shards is not just all their
+// rows, nil when it is.
+func (a *analysis) concatenation(sel *ast.SelectStmt) *Refusal {
+	const advice = "give the sharding key, or combine the rows in the application"
+	for _, c := range []struct {
+		is   bool
+		what string
+	}{
+		{sel.Distinct, "DISTINCT"},
+		{sel.GroupBy != nil, "GROUP BY"},
+		{sel.Having != nil, "HAVING"},
+		{a.facts.aggregate != "", a.facts.aggregate},
+		{len(sel.WindowSpecs) > 0, "WINDOW"},
+		{sel.OrderBy != nil, "ORDER BY"},
+		{sel.Limit != nil, "LIMIT"},
+		{sel.Kind != ast.SelectStmtKindSelect, "TABLE"},
+		{sel.With != nil, "WITH"},
+	} {
+		if c.is {
+			return unsupported(c.what+" over several shards of "+a.site.sharded.Name, advice)
+		}
+	}
+	return a.everywhere(advice)
+}
+
+// everywhere says why a statement would not do the same on every shard.
+func (a *analysis) everywhere(advice string) *Refusal {
+	table := a.site.sharded.Name
+	switch f := a.facts; {
+	case f.selects > 1 || f.selects == 1 && a.plan.Class != ClassSelect:
+		return unsupported("a subquery over several shards of "+table, advice)
+	case f.unstable != "":
+		return unsupported(f.unstable+" over several shards of "+table, "give its value instead: every shard would have another one")
+	case f.session != "":
+		return unsupported(f.session+" over several shards of "+table, "give its value instead")
+	}
+	return nil
+}
+
+func (a *analysis) update(n *ast.UpdateStmt) error {
+	a.plan.Class, a.plan.Locking = ClassUpdate, true
+	if done, err := a.writeSite(); done || err != nil {
+		return err
+	}
+	t := a.site.sharded
+	if n.MultipleTable || n.With != nil || !a.direct(n.TableRefs) {
+		return unsupported("UPDATE of the sharded table "+t.Name+" with another table or a WITH clause", "")
+	}
+	assigned := make(map[string]bool)
+	for _, as := range n.List {
+		assigned[as.Column.Name.L] = true
+	}
+	if assigned[t.Rule.Column()] {
+		return unsupported("UPDATE of the sharding key "+t.Name+"."+t.Rule.Column(), "delete the row and insert it anew, in one transaction")
+	}
+	several := a.severalWrites("UPDATE", n.Order, n.Limit)
+	if c := t.clockColumn(assigned); several == nil && c != "" {
+		several = unsupported("ON UPDATE CURRENT_TIMESTAMP of "+t.Name+"."+c+" over several shards", "give the sharding key, or set the column")
+	}
+	a.plan.bind = &keyed{table: t, where: a.predicates(n.Where), several: several, write: true}
+	return nil
+}
+
+// clockColumn is a column that every shard would set to its own time.
+func (t *Table) clockColumn(assigned map[string]bool) string {
+	for i := range t.Columns {
+		if c := &t.Columns[i]; c.OnUpdateNow && !assigned[strings.ToLower(c.Name)] {
+			return c.Name
+		}
+	}
+	return ""
+}
+
+func (a *analysis) delete(n *ast.DeleteStmt) error {
+	a.plan.Class, a.plan.Locking = ClassDelete, true
+	if done, err := a.writeSite(); done || err != nil {
+		return err
+	}
+	t := a.site.sharded
+	if n.IsMultiTable || n.With != nil || !a.direct(n.TableRefs) {
+		return unsupported("DELETE from the sharded table "+t.Name+" with another table or a WITH clause", "")
+	}
+	a.plan.bind = &keyed{table: t, where: a.predicates(n.Where), several: a.severalWrites("DELETE", n.Order, n.Limit), write: true}
+	return nil
+}
+
+func (a *analysis) severalWrites(verb string, order *ast.OrderByClause, limit *ast.Limit) *Refusal {
+	if order != nil || limit != nil {
+		return unsupported(verb+" with ORDER BY or LIMIT over several shards of "+a.site.sharded.Name, "give the sharding key, or select the keys first")
+	}
+	return a.everywhere("give the sharding key")
+}
+
+// writeSite plans a write whose tables are on one shard, and reports whether
+// that was all.
+func (a *analysis) writeSite() (bool, error) {
+	switch a.site.kind {
+	case siteNone:
+		return true, unsupported("a write to a common table expression", "")
+	case siteSchema:
+		return true, unsupported("a write to information_schema", "")
+	case siteOne, siteSharded:
+	}
+	if err := a.besideTables(); err != nil {
+		return true, err
+	}
+	for _, t := range a.site.tables {
+		if t.Triggers {
+			return true, unsupported("a statement that writes beside the table "+t.Name+", which has triggers", "a trigger sees one shard only")
+		}
+	}
+	if a.site.kind == siteOne {
+		a.plan.bind = oneShard{a.site.shard}
+		return true, nil
+	}
+	return false, nil
+}
+
+func delayed(p mysql.PriorityEnum) bool { return p == mysql.DelayedPriority }

@@ -1,0 +1,233 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pingcap/tidb/pkg/parser/ast"
+)
+
+// insert plans INSERT and REPLACE.
+func (a *analysis) insert(n *ast.InsertStmt) error {
+	a.plan.Class, a.plan.Locking = ClassInsert, true
+	if n.IsReplace {
+		a.plan.Class = ClassReplace
+	}
+	if delayed(n.Priority) {
+		return unsupported("INSERT DELAYED", "")
+	}
+	if done, err := a.writeSite(); done || err != nil {
+		return err
+	}
+	t := a.site.sharded
+	rows, err := insertedRows(n, t)
+	if err != nil {
+		return err
+	}
+	columns, err := t.insertColumns(n)
+	if err != nil {
+		return err
+	}
+	for _, as := range n.OnDuplicate {
+		if as.Column.Name.L == t.Rule.Column() {
+			return unsupported("ON DUPLICATE KEY UPDATE of the sharding key "+t.Name+"."+t.Rule.Column(), "")
+		}
+	}
+	b := &inserted{table: t, split: !n.Setlist, code: a.code, replace: n.IsReplace}
+	if err := a.readRows(b, rows, columns); err != nil {
+		return err
+	}
+	b.several = a.severalRows(n, b, columns)
+	a.plan.bind = b
+	return nil
+}
+
+// insertedRows returns the rows of VALUES (..), VALUES ROW(..) and SET.
+func insertedRows(n *ast.InsertStmt, t *Table) ([][]ast.ExprNode, error) {
+	rows := n.Lists
+	if n.Select != nil {
+		sel, ok := n.Select.(*ast.SelectStmt)
+		if !ok || sel.Kind != ast.SelectStmtKindValues || sel.OrderBy != nil || sel.Limit != nil || sel.With != nil {
+			return nil, unsupported("INSERT ... SELECT into the sharded table "+t.Name, "select the rows and insert them by VALUES")
+		}
+		rows = nil
+		for _, r := range sel.Lists {
+			rows = append(rows, r.Values)
+		}
+	}
+	if len(rows) == 0 || len(rows[0]) == 0 {
+		return nil, noKey("a row of defaults for the sharded table "+t.Name, "give "+t.Rule.Column()+" a value")
+	}
+	return rows, nil
+}
+
+// insertColumns returns the columns that the values of a row are for, in lower
+// case.
+func (t *Table) insertColumns(n *ast.InsertStmt) ([]string, error) {
+	var columns []string
+	for _, c := range n.Columns {
+		columns = append(columns, c.Name.L)
+	}
+	if n.Columns == nil {
+		for i := range t.Columns {
+			if !t.Columns[i].Invisible {
+				columns = append(columns, strings.ToLower(t.Columns[i].Name))
+			}
+		}
+	}
+	seen := make(map[string]bool)
+	for _, c := range columns {
+		if seen[c] {
+			return nil, syntax("column '" + c + "' specified twice")
+		}
+		seen[c] = true
+	}
+	return columns, nil
+}
+
+// readRows notes where each row's key and generated number come from.
+func (a *analysis) readRows(b *inserted, rows [][]ast.ExprNode, columns []string) error {
+	t := b.table
+	key := indexOf(columns, t.Rule.Column())
+	if key < 0 {
+		return noKey("INSERT without a value for "+t.Name+"."+t.Rule.Column(), "give it a value")
+	}
+	auto := -1
+	if name := t.autoColumn(); name != "" {
+		if auto = indexOf(columns, name); auto < 0 {
+			return noKey("INSERT without a value for the AUTO_INCREMENT column "+t.Name+"."+name, "give it a value: a shard's own numbers are not unique")
+		}
+	}
+	for i, row := range rows {
+		if len(row) != len(columns) {
+			return &Refusal{Code: CodeColumnCount, Construct: fmt.Sprintf("column count doesn't match value count at row %d", i+1)}
+		}
+		b.keys = append(b.keys, a.value(row[key]))
+		if auto >= 0 {
+			b.autos = append(b.autos, a.value(row[auto]))
+		}
+		for j, name := range columns {
+			if c := t.column(name); c != nil && (c.VolatileDefault || c.OnUpdateNow) {
+				b.clocks = append(b.clocks, a.value(row[j]))
+			}
+		}
+	}
+	return nil
+}
+
+func indexOf(names []string, name string) int {
+	for i, n := range names {
+		if n == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// severalRows says why the rows may not be spread over several shards.
+func (a *analysis) severalRows(n *ast.InsertStmt, b *inserted, columns []string) *Refusal {
+	const advice = "insert the rows of one shard at a time"
+	for i := range b.table.Columns {
+		c := &b.table.Columns[i]
+		if c.VolatileDefault && indexOf(columns, strings.ToLower(c.Name)) < 0 {
+			return unsupported("the default of "+b.table.Name+"."+c.Name+" over several shards", "give the column a value: every shard would have another one")
+		}
+	}
+	if name := b.table.clockColumn(nil); name != "" && len(n.OnDuplicate) > 0 {
+		return unsupported("ON DUPLICATE KEY UPDATE with ON UPDATE CURRENT_TIMESTAMP of "+b.table.Name+"."+name+" over several shards", advice)
+	}
+	if n.Select != nil { // VALUES ROW(..): a SELECT of the parser's, which holds no subquery
+		a.facts.selects--
+	}
+	return a.everywhere(advice)
+}
+
+// autoColumn is the AUTO_INCREMENT column's name in lower case.
+func (t *Table) autoColumn() string {
+	for i := range t.Columns {
+		if t.Columns[i].AutoInc {
+			return strings.ToLower(t.Columns[i].Name)
+		}
+	}
+	return ""
+}
+
+// column finds a column by name.
+func (t *Table) column(name string) *Column {
+	for i := range t.Columns {
+		if strings.EqualFold(t.Columns[i].Name, name) {
+			return &t.Columns[i]
+		}
+	}
+	return nil
+}
+
+// span is a row's place in the text.
+type span struct{ start, end int }
+
+// rows finds the rows behind VALUES: want parenthesised lists, separated by
+// commas, then the end or ON DUPLICATE KEY.
+func (l *lexed) rows(dst []span, want int) ([]span, bool) {
+	i, ok := l.valuesWord()
+	if !ok {
+		return nil, false
+	}
+	for i++; ; i++ {
+		if l.is(i, "ROW") {
+			i++
+		}
+		start := i
+		if l.is(i-1, "ROW") {
+			start--
+		}
+		end, ok := l.closing(i)
+		if !ok {
+			return nil, false
+		}
+		dst = append(dst, span{int(l.toks[start].start), int(l.toks[end].end)})
+		i = end + 1
+		if !l.op(i, ',') {
+			break
+		}
+	}
+	return dst, len(dst) == want && (i == len(l.toks) || l.is(i, "ON"))
+}
+
+// valuesWord finds the VALUES that the rows follow: the last one before ON
+// DUPLICATE KEY that is not in parentheses.
+func (l *lexed) valuesWord() (int, bool) {
+	depth, found := 0, -1
+	for i := range l.toks {
+		switch {
+		case l.op(i, '('):
+			depth++
+		case l.op(i, ')'):
+			depth--
+		case depth == 0 && l.is(i, "ON"):
+			return found, found >= 0
+		case depth == 0 && (l.is(i, "VALUES") || l.is(i, "VALUE")):
+			found = i
+		}
+	}
+	return found, found >= 0
+}
+
+// closing returns the parenthesis that closes the one at token i.
+func (l *lexed) closing(i int) (int, bool) {
+	if !l.op(i, '(') {
+		return 0, false
+	}
+	depth := 0
+	for ; i < len(l.toks); i++ {
+		switch {
+		case l.op(i, '('):
+			depth++
+		case l.op(i, ')'):
+			depth--
+			if depth == 0 {
+				return i, true
+			}
+		}
+	}
+	return 0, false
+}
