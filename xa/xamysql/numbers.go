@@ -11,6 +11,7 @@ const (
 	erAccessDenied   = 1045
 	erDuplicate      = 1062
 	erNoSuchThread   = 1094
+	erTableAccess    = 1142
 	erNoSuchTable    = 1146
 	erUnknownSystem  = 1193
 	erLockTimeout    = 1205

@@ -14,12 +14,20 @@ func eachOwnServer(t *testing.T, f func(t *testing.T, s *launch.Server)) {
 	for _, e := range launch.Engines() {
 		t.Run(string(e), func(t *testing.T) {
 			t.Parallel()
-			s := launchtest.Start(t, launch.Options{Engine: e})[0]
+			s := launchStart(t, e)
 			install(t, s)
 			f(t, s)
 		})
 	}
 }
+
+func launchStart(t testing.TB, e launch.Engine) *launch.Server {
+	t.Helper()
+	return launchtest.Start(t, launch.Options{Engine: e})[0]
+}
+
+// waitRun waits until a restarted server's run differs from the given one by more than counts as the same.
+func waitRun(run uint32) { time.Sleep(time.Until(time.Unix(int64(run)+4, 0))) }
 
 func (b bench) crash() {
 	b.Helper()
@@ -52,7 +60,7 @@ func TestCrashFacts(t *testing.T) {
 		branch("no rows", fmt.Sprintf("UPDATE %s SET v=v+1 WHERE id=99", b.table()))
 		branch("undone", "SAVEPOINT s;"+b.add(3)+";ROLLBACK TO s")
 		before := b.dial().id
-		time.Sleep(time.Until(time.Unix(int64(before.Run)+4, 0))) // a run shorter than that counts as the same
+		waitRun(before.Run)
 		b.crash()
 		c := b.dial()
 		if d := c.id.Run - before.Run; d < 3 {
