@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"xaproxy/xa"
@@ -60,6 +61,7 @@ func (m *Manager) beat(ctx context.Context, s *site) error {
 		return m.rename(ctx, self, self, "this one is marked dead")
 	}
 	if err != nil {
+		m.missing(ctx, s, self)
 		return fmt.Errorf("beat: %w", err)
 	}
 	rows, err := m.readNodes(ctx, s)
@@ -75,6 +77,20 @@ func (m *Manager) beat(ctx context.Context, s *site) error {
 		return err
 	}
 	return m.holdAgain(ctx, s)
+}
+
+// missing looks after a beat that failed whether the own row is gone (a restored
+// database); then it is registered anew.
+func (m *Manager) missing(ctx context.Context, s *site, self uint32) {
+	rows, err := m.readNodes(ctx, s)
+	if err != nil {
+		return
+	}
+	own := func(n xa.Node) bool { return n.ID == m.o.Node && n.Incarnation == self }
+	if !slices.ContainsFunc(rows, own) {
+		s.log.Error("own row is missing in the node table", slog.Uint64("incarnation", uint64(self)))
+		s.registered.Store(0)
+	}
 }
 
 // condemn marks dead whoever stood still. Once the mark is at one shard the

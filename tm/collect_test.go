@@ -222,3 +222,17 @@ func TestForeignAbortOfAnOwnTransactionGoesOnceItEnded(t *testing.T) {
 		}
 	})
 }
+
+// TestClaimsOfACopiedDatabaseAreLeftAlone: the claim names another home.
+func TestClaimsOfACopiedDatabaseAreLeftAlone(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 0, 2)
+		g, _ := deadClaim(t, w, true, xa.Aborted, xa.SessionID{Shard: 2, Run: 1})
+		x := w.start(settings{name: "a", node: 1, timing: quick()})
+		defer x.stop()
+		time.Sleep(3 * time.Minute)
+		if w.claim(0, g) != xa.Aborted {
+			t.Error("collected")
+		}
+	})
+}

@@ -101,7 +101,8 @@ func (d *driver) run(ctx context.Context, e protocol.Event) {
 // perform starts the actions. A verb that is the only thing under way is run
 // here, and its reply returned; replies of others come through d.results.
 func (d *driver) perform(ctx context.Context, acts []protocol.Action) (result, bool) {
-	verbs := make([]protocol.Action, 0, len(acts))
+	var few [4]protocol.Action
+	verbs := few[:0]
 	for _, a := range acts {
 		if !d.immediate(ctx, a) {
 			verbs = append(verbs, a)

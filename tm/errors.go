@@ -24,7 +24,8 @@ type EndError struct {
 	// Global is the gtrid, "" when none was made or none may be told (S1 had
 	// not begun).
 	Global xa.GlobalID
-	// Outcome is Aborted (nothing happened anywhere, ever) or Unknown.
+	// Outcome is Aborted (nothing happened anywhere, ever) or Unknown; Committed
+	// only with Heuristic.
 	Outcome xa.Outcome
 	// Cause is what went wrong first.
 	Cause error
@@ -36,12 +37,14 @@ type EndError struct {
 	// asking for it is worth while. False with Unknown: a one-phase commit's
 	// answer was lost and no record of it exists.
 	Recorded bool
-	// Heuristic: a server committed a part of the transaction by itself.
+	// Heuristic: a server ended its part against Outcome.
 	Heuristic bool
 }
 
 func (e *EndError) Error() string {
 	switch {
+	case e.Heuristic:
+		return fmt.Sprintf("transaction %s is %s, but a server ended its part otherwise", e.Global, e.Outcome)
 	case e.Outcome == xa.Unknown && e.Recorded:
 		return fmt.Sprintf("outcome of transaction %s is unknown: %v", e.Global, e.Cause)
 	case e.Outcome == xa.Unknown:

@@ -3,7 +3,6 @@ package tm
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"xaproxy/tm/internal/protocol"
@@ -49,12 +48,12 @@ func (t *Txn) finally(ctx context.Context, w want) error {
 	}
 	d := newDriver(t, w == wantCommit)
 	t.take()
-	drive, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	drive := context.WithoutCancel(ctx)
 	if len(t.branches) == 0 {
-		defer cancel()
 		d.run(drive, w.event())
 		return d.verdict(drive, w)
 	}
+	drive, cancel := context.WithCancel(drive)
 	if !t.m.begin(t, cancel) {
 		cancel()
 		return t.tooLate(d)
@@ -77,7 +76,10 @@ func (t *Txn) take() {
 	for i := range where {
 		where[i] = t.placeOf(i)
 	}
-	open := slices.Repeat([]bool{true}, n)
+	open := make([]bool, n)
+	for i := range open {
+		open[i] = true
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.where, t.open = where, open

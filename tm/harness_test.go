@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +28,8 @@ type proxy struct {
 type settings struct {
 	name   string
 	node   uint32
-	saved  *uint32 // the state directory
+	saved  *uint32      // the state directory
+	full   *atomic.Bool // nothing can be saved any more
 	timing tm.Timing
 	shards []xa.ShardID // default: all
 	heur   func(context.Context, tm.Heuristic) error
@@ -45,11 +47,17 @@ func (w *world) open(s settings) (*proxy, error) {
 	}
 	o := tm.Options{
 		Cluster: cluster, Node: s.node, MinIncarnation: *s.saved,
-		SaveIncarnation: func(n uint32) error { *s.saved = n; return nil },
-		Endpoint:        s.name + ":4407", Timing: s.timing, OnHeuristic: s.heur,
+		SaveIncarnation: func(n uint32) error {
+			if s.full != nil && s.full.Load() {
+				return errors.New("disk full")
+			}
+			*s.saved = n
+			return nil
+		},
+		Endpoint: s.name + ":4407", Timing: s.timing, OnHeuristic: s.heur,
 	}
 	if os.Getenv("TM_LOG") != "" {
-		o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("proxy", s.name)
+		o.Log = slog.New(slog.NewTextHandler(os.Stderr, nil)).With(slog.String("proxy", s.name))
 	}
 	if s.shards == nil {
 		for id := range w.servers {
@@ -95,10 +103,6 @@ func (x *proxy) run() {
 		}
 	}
 }
-
-// kill ends the process as kill -9 does: its sockets close, nothing of it acts
-// any more. It may be called from a rule.
-func (x *proxy) kill() { x.p.die() }
 
 // txn is a transaction under test: home on the first shard.
 type txn struct {

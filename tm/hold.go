@@ -108,8 +108,8 @@ func (c *contest) moved(rows []xa.Node, m *Manager) *xa.Node {
 	}
 	for _, n := range rows {
 		i := incarnation{n.ID, n.Incarnation}
-		if n.ID != m.o.Node || m.nodes.isMine(i) {
-			continue
+		if n.ID != m.o.Node || n.Dead || m.nodes.isMine(i) {
+			continue // a dead mark is somebody else's doing, and no sign of life
 		}
 		if beat, seen := c.beats[i]; !seen || beat != n.Beat {
 			return &n

@@ -3,6 +3,7 @@ package tm_test
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -216,6 +217,25 @@ func TestStartWithoutAnyShard(t *testing.T) {
 	})
 }
 
+// TestManyDeadIncarnationsAreMarkedWithoutMissingABeat: a shard that returns
+// lacks the marks of many.
+func TestManyDeadIncarnationsAreMarkedWithoutMissingABeat(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 0, 1)
+		for i := range uint32(70) {
+			w.servers[0].nodes[[2]uint32{9, i}] = &xa.Node{ID: 9, Incarnation: i, Dead: true}
+		}
+		x := w.start(settings{name: "a", node: 1, timing: quick()})
+		defer x.stop()
+		time.Sleep(10 * time.Second)
+		for i := range uint32(70) {
+			if n := w.node(1, 9, i); n == nil || !n.Dead {
+				t.Fatalf("%d: %+v", i, n)
+			}
+		}
+	})
+}
+
 func TestIncarnationThatCannotBeSavedIsNotUsed(t *testing.T) {
 	w := newWorld(t, 0)
 	l := link{w.process("a"), w.servers[0]}
@@ -236,4 +256,89 @@ func TestIncarnationThatCannotBeSavedIsNotUsed(t *testing.T) {
 	if w.servers[0].holder[1] != nil {
 		t.Error("the name is still held")
 	}
+}
+
+// TestDeadProxyWithoutANewIncarnationMakesNoNames: it stops when it reads its
+// own mark, and goes on when an incarnation can be saved again.
+func TestDeadProxyWithoutANewIncarnationMakesNoNames(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 0, 1)
+		var full atomic.Bool
+		x := w.start(settings{name: "a", node: 1, timing: quick(), full: &full})
+		defer x.stop()
+		time.Sleep(2 * time.Second)
+		full.Store(true)
+		old := x.begin(0, 1)
+		w.mu.Lock()
+		w.servers[0].nodes[[2]uint32{1, 1}].Dead = true
+		w.mu.Unlock()
+		time.Sleep(3 * time.Second)
+		if _, err := x.m.Begin().Name(x.p.connect(0).id); !errors.Is(err, xa.ErrDead) {
+			t.Errorf("%v", err)
+		}
+		if err := old.Commit(t.Context()); err != nil {
+			t.Errorf("transaction of the dead incarnation: %v", err)
+		}
+		full.Store(false)
+		time.Sleep(3 * time.Second)
+		if err := x.begin(0, 1).Commit(t.Context()); err != nil || x.m.Incarnation() != 2 {
+			t.Errorf("%v, incarnation %d", err, x.m.Incarnation())
+		}
+	})
+}
+
+// TestLostDecisionAtAShardJustBackWaitsForTheRegistration: without its row the
+// claim store would have to answer Unknown.
+func TestLostDecisionAtAShardJustBackWaitsForTheRegistration(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 0, 1)
+		w.crash(0)
+		x := w.start(settings{name: "a", node: 1, timing: quick()})
+		defer x.stop()
+		time.Sleep(2500 * time.Millisecond)
+		w.restart(0)
+		w.rule(rule{shard: 0, op: "claim", kind: cutAfter})
+		tx := x.begin(0, 1)
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(5 * time.Second)
+		w.expect(tx.g, 2, xa.Committed)
+	})
+}
+
+// TestDeadMarkOfAHolderIsNoSignOfLife: another proxy marks the dead holder of a
+// name, which changes its row, while its successor watches.
+func TestDeadMarkOfAHolderIsNoSignOfLife(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 0, 1)
+		y := w.start(settings{name: "b", node: 2, timing: quick()})
+		defer y.stop()
+		x := w.start(settings{name: "a", node: 1, timing: quick()})
+		defer x.stop()
+		time.Sleep(2 * time.Second)
+		x.p.vanish()
+		time.Sleep(time.Second)
+		z := w.start(settings{name: "a2", node: 1, timing: quick()})
+		defer z.stop()
+		if z.m.Incarnation() != 2 {
+			t.Errorf("incarnation %d", z.m.Incarnation())
+		}
+	})
+}
+
+func TestRowThatIsMissingIsRegisteredAnew(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 0, 1)
+		x := w.start(settings{name: "a", node: 1, timing: quick()})
+		defer x.stop()
+		time.Sleep(2 * time.Second)
+		w.mu.Lock()
+		clear(w.servers[1].nodes)
+		w.mu.Unlock()
+		time.Sleep(5 * time.Second)
+		if n := w.node(1, 1, 1); n == nil || n.Dead {
+			t.Errorf("%+v, incarnation %d", n, x.m.Incarnation())
+		}
+	})
 }

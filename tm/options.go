@@ -52,7 +52,7 @@ type Heuristic struct {
 // Timing holds the manager's intervals. A zero field gets the default named at
 // it; no rule of safety depends on any of them.
 type Timing struct {
-	Beat      time.Duration // between two beats at a shard; 1 s
+	Beat      time.Duration // between two beats at a shard; 1 s, at most a third of DeadAfter
 	DeadAfter time.Duration // a node whose beat stood still for so long is dead; 3 s
 	Grace     time.Duration // branches of living owners are left alone for so long; 10 s
 	Interval  time.Duration // between two recovery runs; 30 s
@@ -91,5 +91,6 @@ func (t Timing) withDefaults() Timing {
 	orDefault(&t.VerbTimeout, 30*time.Second)
 	orDefault(&t.Retain, 10*time.Minute)
 	t.Retain = max(t.Retain, 0)
+	t.Beat = min(t.Beat, t.DeadAfter/3) // else proxies would take each other for dead
 	return t
 }

@@ -75,13 +75,6 @@ func (s *site) answered(up bool) bool {
 	return news
 }
 
-// down reports whether the shard is known not to answer.
-func (s *site) down() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.asked && !s.up
-}
-
 // woken returns a channel that is closed at the next call of wakeAll.
 func (s *site) woken() <-chan struct{} {
 	s.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -176,13 +177,8 @@ func (m *Manager) join(ctx context.Context, s *site) error {
 		return err
 	}
 	self := m.Incarnation()
-	for _, n := range rows {
-		i := incarnation{n.ID, n.Incarnation}
-		// A row that appeared after our own attempt, while we held the name, is ours.
-		ours := m.nodes.isMine(i) && (n.Incarnation != self || s.attempted == self)
-		if n.ID == m.o.Node && n.Incarnation >= self && !ours {
-			return m.rename(ctx, self, n.Incarnation, "another process used this one")
-		}
+	if other, clash := m.clash(s, rows, self); clash {
+		return m.rename(ctx, self, other, "another process used this one")
 	}
 	s.attempted = self
 	call, cancel := context.WithTimeout(ctx, m.callTimeout())
@@ -201,18 +197,45 @@ func (m *Manager) join(ctx context.Context, s *site) error {
 	return nil
 }
 
-// bury marks at s every dead incarnation that its table, as just read, does not
-// show so, and the older ones of this node.
-func (m *Manager) bury(ctx context.Context, s *site, rows []xa.Node) error {
-	self := m.Incarnation()
-	list := m.nodes.unmarked(rows)
+// clash finds a row of this node that another process wrote and that is not
+// older than self.
+func (m *Manager) clash(s *site, rows []xa.Node, self uint32) (other uint32, found bool) {
 	for _, n := range rows {
-		i := incarnation{n.ID, n.Incarnation}
-		if n.ID == m.o.Node && n.Incarnation < self && !n.Dead && m.nodes.buried(i) {
-			list = append(list, i)
+		if n.ID != m.o.Node || n.Incarnation < self {
+			continue
+		}
+		// A row that appeared after our own attempt, while we held the name, is ours.
+		ours := m.nodes.isMine(incarnation{n.ID, n.Incarnation}) && (n.Incarnation != self || s.attempted == self)
+		if !ours {
+			other, found = max(other, n.Incarnation), true
 		}
 	}
-	for _, i := range list {
+	return other, found
+}
+
+// funerals bounds how many dead marks are written between two beats.
+const funerals = 20
+
+// bury marks at s the dead incarnations that its table, as just read, does not
+// show so: older ones of this node first, the others in this round or a later one.
+func (m *Manager) bury(ctx context.Context, s *site, rows []xa.Node) error {
+	self := m.Incarnation()
+	for _, n := range rows {
+		if n.ID == m.o.Node && n.Incarnation < self && !n.Dead {
+			m.nodes.buried(incarnation{n.ID, n.Incarnation})
+		}
+	}
+	list := m.nodes.unmarked(rows)
+	slices.SortFunc(list, func(a, b incarnation) int {
+		if mine := a.node == m.o.Node; mine != (b.node == m.o.Node) {
+			if mine {
+				return -1
+			}
+			return 1
+		}
+		return int(b.number) - int(a.number)
+	})
+	for _, i := range list[:min(len(list), funerals)] {
 		if err := m.markDead(ctx, s, i); err != nil {
 			return err
 		}

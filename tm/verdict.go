@@ -76,24 +76,24 @@ func (d *driver) tally() {
 
 // verdict words the answer. It is called after ActionAnswer.
 func (d *driver) verdict(ctx context.Context, w want) error {
-	e := &EndError{Outcome: d.answer.outcome, Cause: d.answer.cause}
-	if d.claims {
-		e.Global = d.t.Global()
-	}
+	heuristic := false
 	select {
 	case <-d.t.Done(): // the driver has ended: its machine is ours now
-		e.Heuristic = len(d.machine.Heuristics()) > 0
+		heuristic = len(d.machine.Heuristics()) > 0
 	default:
+	}
+	if d.answer.outcome == xa.Committed && !heuristic {
+		return nil
+	}
+	e := &EndError{Outcome: d.answer.outcome, Cause: d.answer.cause, Heuristic: heuristic}
+	if d.claims || heuristic {
+		e.Global = d.t.Global()
 	}
 	switch d.answer.outcome {
 	case xa.Committed:
-		if !e.Heuristic {
-			return nil
-		}
-		e.Global = d.t.Global()
 		e.Recorded = true
 	case xa.Aborted:
-		if w == wantRollback && !e.Heuristic {
+		if w == wantRollback && !heuristic {
 			return nil
 		}
 		d.advise(ctx, e)
@@ -110,10 +110,20 @@ func (d *driver) advise(ctx context.Context, e *EndError) {
 	case protocol.ReasonFenced:
 		e.Retry = true
 	case protocol.ReasonLost, protocol.ReasonVote, protocol.ReasonTimeout, protocol.ReasonNotDecided:
-		e.Down = d.m.silent(ctx, d.t.where)
+		e.Down = d.m.silent(ctx, d.places())
 		e.Retry = len(e.Down) == 0 && retryable(e.Cause)
 	case protocol.ReasonNone, protocol.ReasonAsked, protocol.ReasonOnePhaseLost, protocol.ReasonMarkedDead:
 	}
+}
+
+// places are the transaction's shards. A home without a gtrid is named by its
+// own identifier.
+func (d *driver) places() []place {
+	if d.t.where[0].known {
+		return d.t.where
+	}
+	q, err := xa.ParseQualifier(d.t.home.ID().Branch)
+	return []place{{shard: q.Session.Shard, known: err == nil}}
 }
 
 // retryable reports whether the same work may succeed at servers that answer:

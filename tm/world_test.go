@@ -142,7 +142,7 @@ func (w *world) call(ctx context.Context, p *process, s *server, sess *session, 
 		defer w.mu.Unlock()
 		return effect()
 	}
-	var err error = errCut
+	err := errCut
 	switch r.kind {
 	case cutAfter, hangAfter:
 		_ = effect()
@@ -620,6 +620,7 @@ func (l link) MarkDead(ctx context.Context, node, inc uint32) error {
 			l.s.nodes[key] = &xa.Node{ID: node, Incarnation: inc}
 		}
 		l.s.nodes[key].Dead = true
+		l.s.nodes[key].Beat++ // as xamysql does, so that the mark is flushed
 		return nil
 	})
 }
