@@ -344,12 +344,14 @@ func (m *Machine) leave(acts []Action, i int) []Action {
 		b.at = ended
 		return append(acts, Action{Kind: ActionAbandon, Branch: i})
 	}
-	b.at = settling
 	o := xa.Committed
 	if m.state == StateAborting {
 		o = xa.Aborted
-		acts = append(acts, Action{Kind: ActionSuspect, Branch: i})
+		if b.at != settling {
+			acts = append(acts, Action{Kind: ActionSuspect, Branch: i})
+		}
 	}
+	b.at = settling
 	return append(acts, Action{Kind: ActionSettle, Branch: i, Outcome: o})
 }
 

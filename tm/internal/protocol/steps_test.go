@@ -569,11 +569,7 @@ func (x *model) others(w *world) {
 		n.knowC = 1
 		x.emit(n, "the barrier of who read the commit claim is durable, at", 0, false)
 	}
-	if ReadOutcome(Standing{Row: outcomeOf(w.row), Sequence: 1, CollectedUpto: uint64(w.upto)}) == ReportAborted {
-		n := *w
-		n.askedA = 1
-		x.emit(n, "XA OUTCOME tells aborted, at", 0, true)
-	}
+	x.asker(w)
 	for i := 1; i < len(x.uses); i++ {
 		if w.knowC == 1 {
 			x.recoverer(w, i, xa.Committed)
@@ -581,6 +577,30 @@ func (x *model) others(w *world) {
 		if w.knowA == 1 {
 			x.recoverer(w, i, xa.Aborted)
 		}
+	}
+}
+
+// asker: XA OUTCOME. Who is told to fence is somebody above.
+func (x *model) asker(w *world) {
+	s := Standing{Row: outcomeOf(w.row), Sequence: 1, CollectedUpto: uint64(w.upto)}
+	switch {
+	case x.is(nodeThenClaim):
+		s.CollectedUpto = 0 // as it was at first
+	case x.is(claimThenNode):
+		if w.row == rowAbort && w.stale == 0 {
+			n := *w
+			n.stale = 1
+			x.emit(n, "somebody who asks for the outcome reads the abort claim, at", 0, true)
+		}
+		s.Row = xa.Undecided
+		if w.stale == 1 {
+			s.Row = xa.Aborted
+		}
+	}
+	if ReadOutcome(s) == ReportAborted {
+		n := *w
+		n.askedA = 1
+		x.emit(n, "XA OUTCOME tells aborted, at", 0, true)
 	}
 }
 
@@ -623,6 +643,9 @@ func (x *model) collectors(w *world) {
 
 func (x *model) collectAbort(w *world, remove func(string, bool)) {
 	gone := w.sess[0] == sessGone || x.is("drop the abort claim early")
+	if x.is("a connection id is compared without the server's run") && w.homeCrashes < x.homeCrashes {
+		gone = false // another session has got the same id since
+	}
 	if x.is("drop the abort claim because older sessions are gone") {
 		gone = gone || w.older == 1
 	}
@@ -631,12 +654,12 @@ func (x *model) collectAbort(w *world, remove func(string, bool)) {
 		remove("a collector deletes the abort claim, at", false)
 	}
 	if x.is("the deletion does not name the outcome it read") {
-		if w.row == rowAbort && may && w.colAbort == 0 {
+		if w.row == rowAbort && may && w.stale == 0 {
 			n := *w
-			n.colAbort = 1
+			n.stale = 1
 			x.emit(n, "a collector reads the abort claim and finds home's session gone, at", 0, false)
 		}
-		if w.row == rowCommit && w.colAbort == 1 {
+		if w.row == rowCommit && w.stale == 1 {
 			n := *w
 			n.row = rowNone
 			x.emit(n, "mutation: it deletes whatever the row says, at", 0, false)

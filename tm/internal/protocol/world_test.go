@@ -97,7 +97,7 @@ type world struct {
 	readC, knowC, knowA        uint8 // others: read C without barrier; know C; know A
 	askedA                     uint8 // somebody was told Aborted by XA OUTCOME
 	col, col1, col2, colReady  uint8 // collectors: read C and mark; then missed branch 1, 2, all in a listing
-	colAbort                   uint8 // a collector has evidence against an abort row
+	stale                      uint8 // mutations: somebody has read an abort row
 	early1, early2             uint8 // mutation: a listing from before the row was read lacks the branch
 	readerLost                 uint8 // a locking reader was lost before it was asked
 	busy                       uint8 // a verb was sent to a session that executes one
@@ -161,6 +161,9 @@ func packMachine(m *Machine) uint32 {
 	if m.homeOver {
 		v |= 1 << 4
 	}
+	if m.path == pathLocal && m.reason != ReasonNone {
+		v |= 1 << 17
+	}
 	for i, b := range m.branches {
 		n := uint32(b.at)
 		if b.prepared {
@@ -175,6 +178,9 @@ func (x *model) unpackMachine(v uint32) *Machine {
 	m := New(x.config())
 	m.state = State(v & 15)
 	m.homeOver = v>>4&1 == 1
+	if v>>17&1 == 1 {
+		m.reason = ReasonLost
+	}
 	for i := range m.branches {
 		n := v >> (5 + 4*i) & 15
 		m.branches[i] = member{at: progress(n & 7), prepared: n&8 != 0}
@@ -418,6 +424,6 @@ func unpackWorld(k [2]uint64) world {
 func (w *world) flags() [22]*uint8 {
 	return [...]*uint8{
 		&w.mark, &w.upto, &w.unc, &w.dHome, &w.dMark, &w.dUpto, &w.older, &w.alive, &w.forget, &w.readC, &w.knowC, &w.knowA,
-		&w.askedA, &w.col, &w.col1, &w.col2, &w.colReady, &w.colAbort, &w.early1, &w.early2, &w.readerLost, &w.busy,
+		&w.askedA, &w.col, &w.col1, &w.col2, &w.colReady, &w.stale, &w.early1, &w.early2, &w.readerLost, &w.busy,
 	}
 }
