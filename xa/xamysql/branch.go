@@ -35,6 +35,12 @@ func (b *Branch) MarkOpened() {
 // MarkWrote says that something that may change data was or is about to be sent (commit-protocol §6.3).
 func (b *Branch) MarkWrote() { b.wrote = true }
 
+// Abandon closes the branch's connection, whatever is under way on it.
+func (b *Branch) Abandon() {
+	b.clean = false
+	abandon(b.conn)
+}
+
 // Conn is the connection that the branch runs on.
 func (b *Branch) Conn() Conn { return b.conn }
 

@@ -49,15 +49,23 @@ type about struct {
 
 // driverConn is all that database/sql asks of the driver's connection.
 type driverConn interface {
+	driverLife
+	driverStatements
+}
+
+type driverLife interface {
 	driver.Conn
+	driver.Pinger
+	driver.SessionResetter
+	driver.Validator
+}
+
+type driverStatements interface {
 	driver.ConnBeginTx
 	driver.ConnPrepareContext
 	driver.ExecerContext
 	driver.NamedValueChecker
-	driver.Pinger
 	driver.QueryerContext
-	driver.SessionResetter
-	driver.Validator
 }
 
 // controlConn is a connection of the driver together with what set-up found out.

@@ -49,6 +49,12 @@ func (h *Home) MarkOpened() {
 // MarkWrote says that something that may change data was or is about to be sent (commit-protocol §6.3).
 func (h *Home) MarkWrote() { h.wrote = true }
 
+// Abandon closes the branch's connection, whatever is under way on it.
+func (h *Home) Abandon() {
+	h.clean = false
+	abandon(h.conn)
+}
+
 // SetGlobal gives the branch its gtrid, once it exists.
 func (h *Home) SetGlobal(g xa.GlobalID) { h.global = g }
 
@@ -111,8 +117,8 @@ func (h *Home) Commit(ctx context.Context) error {
 	}
 	h.stage = suspect
 	replies, err := h.conn.Exchange(ctx, Command{Kind: Query, SQL: sqlCommit})
-	r, _ := last(replies, 0)
-	if err == nil && r.Err == nil {
+	r, ok := last(replies, 0)
+	if err == nil && ok && r.Err == nil {
 		h.end(committed)
 		return nil
 	}
@@ -152,7 +158,12 @@ func (h *Home) Rollback(ctx context.Context) error {
 	case open, suspect, prepared:
 	}
 	replies, err := h.conn.Exchange(ctx, Command{Kind: Query, SQL: sqlRollback})
-	if r, ok := last(replies, 0); err == nil && ok && r.Err != nil {
+	r, ok := last(replies, 0)
+	switch {
+	case err != nil:
+	case !ok:
+		err = errPackets
+	case r.Err != nil:
 		err = r.Err
 	}
 	if h.stage != open {
@@ -253,6 +264,13 @@ func (h *Home) fail(doing string, err error, effect xa.Effect) error {
 // failed wraps err with what was being done, to which branch and where.
 func failed(doing string, id xa.ID, c Conn, err error, effect xa.Effect) error {
 	return xa.WithEffect(fmt.Errorf("shard %d: %s branch %q of %q: %w", c.Session().Shard, doing, id.Branch, id.Global, err), effect)
+}
+
+// abandon closes a connection that can be closed: its server then ends what was open on it.
+func abandon(c Conn) {
+	if closer, ok := c.(interface{ Close() }); ok {
+		closer.Close()
+	}
 }
 
 // last is the result that ended the answer to command i.

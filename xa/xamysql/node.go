@@ -12,7 +12,7 @@ import (
 	"xaproxy/xa"
 )
 
-// ErrUnregistered: the incarnation has no row at this shard; Register makes it.
+// ErrUnregistered says that the incarnation has no row at this shard; Register makes it.
 var ErrUnregistered = errors.New("incarnation is not registered at this shard")
 
 // holdLease is how long a node's name stays taken after its proxy vanished without a word; the session that holds it is

@@ -39,13 +39,13 @@ var (
 )
 
 var (
-	// ErrReplica: the server is read only: perhaps a replica, whose lists and rows prove nothing.
+	// ErrReplica says that the server is read only: perhaps a replica, whose lists and rows prove nothing.
 	ErrReplica = errors.New("server is read only: what it lists is no evidence")
-	// ErrIdentity: the server is another one than it should be.
+	// ErrIdentity says that the server is another one than it should be.
 	ErrIdentity = errors.New("wrong server")
-	// ErrNotInstalled: schema xaproxy is not there.
+	// ErrNotInstalled says that schema xaproxy is not there.
 	ErrNotInstalled = errors.New("xaproxy is not installed at this server: run xaproxy init")
-	// ErrBlind: the account does not see other accounts' sessions.
+	// ErrBlind says that the account does not see other accounts' sessions.
 	ErrBlind = errors.New("account needs the privilege PROCESS to know which sessions are gone")
 )
 

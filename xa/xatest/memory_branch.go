@@ -38,14 +38,13 @@ func (s *memSession) Branch(_ testing.TB, id xa.ID) xa.Branch {
 	return s.branch
 }
 
-// Add implements Session.
-func (s *memSession) Add(_ testing.TB, key string) {
-	s.branch.wrote = true
-	s.branch.adds[key]++
+// Touch implements Session.
+func (s *memSession) Touch(_ testing.TB, key string, add int) {
+	if add != 0 {
+		s.branch.wrote = true
+		s.branch.adds[key] += add
+	}
 }
-
-// Read implements Session.
-func (s *memSession) Read(testing.TB, string) {}
 
 // Cut implements Session.
 func (s *memSession) Cut() {

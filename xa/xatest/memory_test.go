@@ -20,7 +20,7 @@ func inMemory(t *testing.T) (xatest.InMemory, xatest.Session, xa.Branch) {
 	m := xatest.InMemory{Memory: xatest.NewMemory(cluster, number)}
 	s := m.Open(t)
 	b := s.Branch(t, branchID(t, s.ID(), 1))
-	s.Add(t, "k")
+	s.Touch(t, "k", 1)
 	return m, s, b
 }
 

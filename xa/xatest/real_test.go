@@ -91,15 +91,14 @@ func (s *realSession) Branch(t testing.TB, id xa.ID) xa.Branch {
 	return b
 }
 
-func (s *realSession) Add(t testing.TB, key string) {
+func (s *realSession) Touch(t testing.TB, key string, add int) {
 	t.Helper()
+	if add == 0 {
+		s.do(t, fmt.Sprintf("SELECT * FROM %s WHERE k='%s' FOR UPDATE", s.table, key))
+		return
+	}
 	s.marked.MarkWrote()
-	s.do(t, fmt.Sprintf("INSERT INTO %s VALUES ('%s',1) ON DUPLICATE KEY UPDATE v=v+1", s.table, key))
-}
-
-func (s *realSession) Read(t testing.TB, key string) {
-	t.Helper()
-	s.do(t, fmt.Sprintf("SELECT * FROM %s WHERE k='%s' FOR UPDATE", s.table, key))
+	s.do(t, fmt.Sprintf("INSERT INTO %s VALUES ('%s',%d) ON DUPLICATE KEY UPDATE v=v+%d", s.table, key, add, add))
 }
 
 func (s *realSession) Cut() { s.close() }

@@ -143,14 +143,6 @@ func (b bench) wantListed(xid string, want bool) {
 	}
 }
 
-// present reports whether a session is in the server's list.
-func (b bench) present(id uint32) bool {
-	b.Helper()
-	c := b.dial()
-	defer c.close()
-	return c.one(b, fmt.Sprintf("SELECT COUNT(*) FROM information_schema.processlist WHERE id=%d", id)) != "0"
-}
-
 // waitGone waits until a session has left the server's list.
 func (b bench) waitGone(id uint32) {
 	b.Helper()

@@ -148,12 +148,12 @@ func (s *session) packet() ([]byte, error) {
 func (s *session) reply() (xamysql.Reply, error) {
 	var reply xamysql.Reply
 	for {
-		r, err := s.result()
-		if err != nil {
-			return reply, err
+		r, lost := s.result()
+		if lost != nil {
+			return reply, lost
 		}
 		reply.Results = append(reply.Results, r)
-		if r.Err != nil || r.Status&8 == 0 {
+		if more := r.Err == nil && r.Status&8 != 0; !more {
 			return reply, nil
 		}
 	}
@@ -178,10 +178,10 @@ func (s *session) result() (xamysql.Result, error) {
 	}
 	var rows [][]*string
 	for {
-		p, err := s.packet()
+		p, lost := s.packet()
 		switch {
-		case err != nil:
-			return xamysql.Result{}, err
+		case lost != nil:
+			return xamysql.Result{}, lost
 		case p[0] == 0xff:
 			return xamysql.Result{Rows: rows, Err: serverError(p)}, nil
 		case p[0] == 0xfe && len(p) < 1<<24-1:

@@ -40,10 +40,9 @@ type Session interface {
 	Home(t testing.TB, g xa.GlobalID) xa.Home
 	// Branch starts a branch.
 	Branch(t testing.TB, id xa.ID) xa.Branch
-	// Add adds 1 to a key in the open branch and marks the branch as a writer. No two open branches write one key.
-	Add(t testing.TB, key string)
-	// Read reads a key in the open branch.
-	Read(t testing.TB, key string)
+	// Touch adds a number to a key in the open branch and marks the branch as a writer; 0 only reads the key, under a
+	// lock if the resource has locks. No two open branches touch one key.
+	Touch(t testing.TB, key string, add int)
 	// Cut loses the connection, as when the client dies.
 	Cut()
 }

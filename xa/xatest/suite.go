@@ -130,7 +130,7 @@ func (s *suite) open(t *testing.T) opened {
 func (s *suite) writer(t *testing.T) opened {
 	t.Helper()
 	o := s.open(t)
-	o.Add(t, o.key)
+	o.Touch(t, o.key, 1)
 	return o
 }
 
@@ -164,7 +164,7 @@ func (h home) ID() xa.ID { return h.Home.ID() }
 func (s *suite) home(t *testing.T) home {
 	t.Helper()
 	h := s.openHome(t)
-	h.Add(t, h.key)
+	h.Touch(t, h.key, 1)
 	return h
 }
 

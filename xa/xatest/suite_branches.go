@@ -54,7 +54,7 @@ func freshEnds(t *testing.T, s *suite) {
 
 func reader(t *testing.T, s *suite) {
 	o := s.open(t)
-	o.Read(t, o.key)
+	o.Touch(t, o.key, 0)
 	if o.Wrote() {
 		t.Fatal("a reader wrote")
 	}
@@ -63,7 +63,7 @@ func reader(t *testing.T, s *suite) {
 	s.wantVote(t, o, xa.ReadOnly)
 	must(t, o.Commit(s.ctx))
 	o = s.open(t)
-	o.Read(t, o.key)
+	o.Touch(t, o.key, 0)
 	o.Cut()
 	v, err := o.Prepare(s.ctx)
 	if v != xa.NoVote {
@@ -74,7 +74,7 @@ func reader(t *testing.T, s *suite) {
 
 func homeReader(t *testing.T, s *suite) {
 	h := s.openHome(t)
-	h.Read(t, h.key)
+	h.Touch(t, h.key, 0)
 	s.wantVote(t, h, xa.ReadOnly)
 	must(t, h.Commit(s.ctx))
 }

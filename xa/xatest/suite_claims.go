@@ -22,7 +22,7 @@ func claimCommits(t *testing.T, s *suite) {
 
 func decisionOnly(t *testing.T, s *suite) {
 	h := s.openHome(t)
-	h.Read(t, h.key)
+	h.Touch(t, h.key, 0)
 	must(t, s.decide(h))
 	s.wantPeek(t, h.g, xa.Committed)
 }
