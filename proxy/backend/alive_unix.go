@@ -23,7 +23,7 @@ func quiet(nc net.Conn) bool {
 	err = raw.Read(func(fd uintptr) bool {
 		var b [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		alive = err == syscall.EAGAIN || err == syscall.EINTR //nolint:errorlint // a syscall's own error number
+		alive = err == syscall.EAGAIN || err == syscall.EINTR
 		return true
 	})
 	return err == nil && alive

@@ -30,6 +30,7 @@ type Conn struct {
 	pinned   bool
 	ready    bool // Dial is done: changes of variables are no longer ours
 	unsure   bool // an error packet came after the last status flags
+	answered bool // a reply to what was sent last has begun
 	lastUsed time.Time
 
 	have    State
@@ -88,9 +89,10 @@ func (c *Conn) Lease() time.Duration { return c.o.Lease }
 func (c *Conn) Close() {
 	if !c.broken {
 		// Said for the server's log; nothing depends on it.
-		c.nc.SetWriteDeadline(time.Now().Add(time.Second))
 		quit, _ := wire.AppendFrames(nil, 0, []byte{byte(wire.ComQuit)})
-		c.nc.Write(quit)
+		if c.nc.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
+			_, _ = c.nc.Write(quit)
+		}
 	}
 	c.broken = true
 	c.kill.whenQuiet(func() { c.nc.Close() })
@@ -104,7 +106,7 @@ func (c *Conn) lost(ctx context.Context, err error, effect xa.Effect) error {
 		err = fmt.Errorf("%w (%w)", ctxErr, err)
 	}
 	var said *wire.SequenceError
-	if errors.As(err, &said) && said.Said != nil && said.Said.Number == errIdleTooLong {
+	if !c.answered && errors.As(err, &said) && said.Said != nil && said.Said.Number == errIdleTooLong {
 		// Written before the server would have read a command.
 		effect = xa.EffectNone
 	}
@@ -128,6 +130,7 @@ func (c *Conn) begin(ctx context.Context) error {
 // converse writes what out holds, then reads by read. A context that ends
 // meanwhile, and every error, break the connection.
 func (c *Conn) converse(ctx context.Context, read func() error) error {
+	c.answered = false
 	stop := c.watch(ctx)
 	n, err := c.nc.Write(c.out)
 	c.forgetOut()
@@ -163,13 +166,13 @@ func (c *Conn) watch(ctx context.Context) func() {
 	}
 	fired := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		c.nc.SetDeadline(time.Unix(1, 0))
+		_ = c.nc.SetDeadline(time.Unix(1, 0)) // fails on a closed socket, where I/O ends by itself
 		close(fired)
 	})
 	return func() {
 		if !stop() {
 			<-fired
-			c.nc.SetDeadline(time.Time{})
+			_ = c.nc.SetDeadline(time.Time{})
 		}
 	}
 }
@@ -227,6 +230,7 @@ func (c *Conn) reply(sequence uint8, sink Sink) (Result, error) {
 		if err != nil {
 			return res, eof(err)
 		}
+		c.answered = true
 		var rows bool
 		switch {
 		case wire.IsError(p):

@@ -7,7 +7,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// ErrDSN: the data source name says something that a shard's must not say.
+// ErrDSN says that the data source name says something that a shard's must not say.
 var ErrDSN = errors.New("not a shard's data source name")
 
 // ParseDSN reads a data source name in go-sql-driver's format, for example

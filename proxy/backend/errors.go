@@ -9,17 +9,17 @@ import (
 )
 
 var (
-	// ErrBroken: the connection was lost earlier; nothing was sent.
+	// ErrBroken says that the connection was lost earlier; nothing was sent.
 	ErrBroken = errors.New("connection to the shard is broken")
-	// ErrClosed: the pool is closed.
+	// ErrClosed says that the pool is closed.
 	ErrClosed = errors.New("pool is closed")
-	// ErrSchema: a connection that has a default schema can not lose it.
+	// ErrSchema says that a connection that has a default schema can not lose it.
 	ErrSchema = errors.New("connection has a default schema and none is wanted")
-	// ErrValue: a wanted session setting is not one that may be sent.
+	// ErrValue says that a wanted session setting is not one that may be sent.
 	ErrValue = errors.New("not a value of this session setting")
 )
 
-// DownError: the shard could not be reached, or refused the login; nothing was
+// DownError says that the shard could not be reached, or refused the login; nothing was
 // sent to it on behalf of a client. Its effect is EffectNone.
 type DownError struct {
 	Shard xa.ShardID
@@ -35,7 +35,7 @@ func (e *DownError) Error() string {
 
 func (e *DownError) Unwrap() error { return e.Cause }
 
-// BusyError: all connections of the pool stayed in use for as long as a caller
+// BusyError says that all connections of the pool stayed in use for as long as a caller
 // may wait. Its effect is EffectNone.
 type BusyError struct {
 	Shard   xa.ShardID

@@ -70,9 +70,11 @@ type Pool struct {
 	mu      sync.Mutex
 	idle    []idleConn // the last one was put back last
 	used    map[*Conn]time.Time
-	open    int // idle, in use, being dialed, being pinged
+	unsure  []idleConn // to be pinged before reuse
+	open    int        // idle, in use, unsure, being dialed, being pinged
 	waiters []*waiter
 	down    *DownError
+	doubt   bool // a ping failed: dial to find out whether the shard is up
 	closed  bool
 	drained chan struct{} // closed when closed is set and open is 0
 	stats   Stats
@@ -150,9 +152,18 @@ func (p *Pool) Get(ctx context.Context, want State) (*Conn, error) {
 		if quiet(c.raw) {
 			return c, nil
 		}
-		c.Close()
-		p.Put(c)
+		p.discard(c)
 	}
+}
+
+// discard closes a connection that is in use.
+func (p *Pool) discard(c *Conn) {
+	c.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.used, c)
+	p.stats.Dropped++
+	p.releaseSlot()
 }
 
 // tryGet returns an idle connection, or neither a connection nor a waiter: the
@@ -160,15 +171,15 @@ func (p *Pool) Get(ctx context.Context, want State) (*Conn, error) {
 func (p *Pool) tryGet(want State) (*Conn, *waiter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch {
-	case p.closed:
+	if p.closed {
 		return nil, nil, p.closedError()
-	case p.down != nil:
-		return nil, nil, p.down
 	}
 	if c := p.takeIdle(want); c != nil {
 		p.used[c] = time.Now()
 		return c, nil, nil
+	}
+	if p.down != nil {
+		return nil, nil, p.down
 	}
 	if p.open >= p.p.MaxConns && len(p.idle) > 0 {
 		// None of them fits: give up the one that was not used for longest.
@@ -377,7 +388,8 @@ func (p *Pool) Put(c *Conn) {
 		c.Close()
 		p.releaseSlot()
 	case c.unsure && !p.closed:
-		p.work.Go(func() { p.ping(context.Background(), idleConn{c: c, used: time.Now()}) })
+		p.unsure = append(p.unsure, idleConn{c: c, used: time.Now()})
+		p.wake()
 	default:
 		p.offer(idleConn{c: c, used: time.Now()})
 	}
@@ -393,11 +405,12 @@ func (p *Pool) Close(ctx context.Context) error {
 			w.grant <- grant{err: p.closedError()}
 		}
 		p.waiters = nil
-		for _, i := range p.idle {
+		rest := slices.Concat(p.idle, p.unsure)
+		for _, i := range rest {
 			i.c.Close()
 		}
-		p.open -= len(p.idle)
-		p.idle = nil
+		p.open -= len(rest)
+		p.idle, p.unsure = nil, nil
 		if p.open == 0 {
 			close(p.drained)
 		}

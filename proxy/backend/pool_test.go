@@ -111,6 +111,26 @@ func (s *shard) serve(nc net.Conn, id uint32) {
 				wire.AppendText(wire.AppendText(nil, fmt.Sprint(id)), "5"), wire.AppendEnd(nil, caps, wire.OK{Status: status})} {
 				err = w.Write(p)
 			}
+		case sql == "file":
+			w.Write([]byte("\xfb/etc/passwd"))
+			w.Flush()
+			r.SetSequence(w.Sequence())
+			if p, err := r.Read(); err != nil || len(p) != 0 {
+				s.t.Errorf("client sent %q, %v", p, err)
+			}
+			w.SetSequence(r.Sequence())
+			err = ok()
+		case sql == "old":
+			// A result set with EOF packets.
+			old := caps &^ wire.DeprecateEOF
+			for _, p := range [][]byte{wire.AppendColumnCount(nil, 1), wire.AppendColumn(nil, wire.Column{}), wire.AppendEOF(nil, status, 0),
+				wire.AppendText(nil, "row"), {0xfe, 5, 0, 0, 0, 0, 0, 0, 0, 'l', 'o', 'n', 'g', '.'}, wire.AppendEnd(nil, old, wire.OK{Status: status, Warnings: 2})} {
+				err = w.Write(p)
+			}
+		case sql == "bye":
+			// What a server says when it ends an idle session.
+			w.SetSequence(0)
+			err = w.Write(wire.AppendError(nil, &wire.ServerError{Number: 4031, State: "HY000"}))
 		case sql == "error":
 			err = w.Write(wire.AppendError(nil, &wire.ServerError{Number: 1064, State: "42000"}))
 		default:
@@ -438,6 +458,55 @@ func TestCloseWaitsForWhatIsInUse(t *testing.T) {
 		if err := p.Close(t.Context()); err != nil || time.Since(began) != time.Minute || !c.Broken() {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
+	})
+}
+
+// count is a Sink that counts rows.
+type count struct{ rows int }
+
+func (n *count) Columns([][]byte) error  { return nil }
+func (n *count) Row([]byte) error        { n.rows++; return nil }
+func (n *count) End(wire.OK, bool) error { return nil }
+
+func TestRequestForAFileGetsNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *shard, p *Pool) {
+		c := get(t, p)
+		res, err := c.Relay(t.Context(), []byte("\x03file"), discard{})
+		if err != nil || res.Err == nil || res.Err.Number != 1148 {
+			t.Errorf("%+v, %v", res, err)
+		}
+		send(t, c, "SELECT 1")
+		p.Put(c)
+	})
+}
+
+func TestServerWithoutDeprecateEOF(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *shard, p *Pool) {
+		c := get(t, p)
+		c.caps &^= wire.DeprecateEOF
+		var rows count
+		res, err := c.Relay(t.Context(), []byte("\x03old"), &rows)
+		if err != nil || rows.rows != 2 || res.OK.Warnings != 2 || !c.Reusable() {
+			t.Errorf("%+v, %d rows, %v", res, rows.rows, err)
+		}
+		p.Put(c)
+	})
+}
+
+func TestFarewellOutOfTurnMeansThatNothingWasDone(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *shard, p *Pool) {
+		c := get(t, p)
+		if _, err := c.Exchange(t.Context(), xamysql.Command{SQL: "bye"}); xa.EffectOf(err) != xa.EffectNone || !c.Broken() {
+			t.Errorf("%v", err)
+		}
+		p.Put(c)
+		// Behind an answer it proves nothing.
+		c = get(t, p)
+		replies, err := c.Exchange(t.Context(), xamysql.Command{SQL: "UPDATE"}, xamysql.Command{SQL: "bye"})
+		if len(replies) != 1 || xa.EffectOf(err) != xa.EffectUnknown {
+			t.Errorf("%v, %v", replies, err)
+		}
+		p.Put(c)
 	})
 }
 

@@ -48,7 +48,7 @@ func (s *statements) find(k statementKey) *Stmt {
 		return nil
 	}
 	s.order.MoveToFront(e)
-	return &e.Value.(*cachedStmt).stmt //nolint:errcheck,revive // only *cachedStmt is put in
+	return &e.Value.(*cachedStmt).stmt
 }
 
 func (s *statements) add(k statementKey, stmt Stmt) *Stmt {
@@ -61,14 +61,14 @@ func (s *statements) add(k statementKey, stmt Stmt) *Stmt {
 }
 
 func (s *statements) drop(e *list.Element) {
-	cached := s.order.Remove(e).(*cachedStmt) //nolint:errcheck,revive // only *cachedStmt is put in
+	cached := s.order.Remove(e).(*cachedStmt)
 	delete(s.byKey, cached.key)
 	s.closing = append(s.closing, cached.stmt.ID)
 }
 
 func (s *statements) dropID(id uint32) {
 	for e := s.order.Front(); e != nil; e = e.Next() {
-		if e.Value.(*cachedStmt).stmt.ID == id { //nolint:errcheck,revive // only *cachedStmt is put in
+		if e.Value.(*cachedStmt).stmt.ID == id {
 			s.drop(e)
 			return
 		}
@@ -135,6 +135,7 @@ func (c *Conn) prepared(sequence uint8) (Stmt, *wire.ServerError, error) {
 	if err != nil {
 		return Stmt{}, nil, eof(err)
 	}
+	c.answered = true
 	if wire.IsError(p) {
 		refused, err := c.failed(p)
 		return Stmt{}, refused, err

@@ -41,17 +41,18 @@ func (c *Conn) Relay(ctx context.Context, payload []byte, sink Sink) (Result, er
 	if len(payload) == 0 {
 		return Result{}, refusedCommand("empty")
 	}
-	switch com := wire.Command(payload[0]); com {
-	case wire.ComQuery, wire.ComInitDB, wire.ComPing:
-	case wire.ComStmtExecute, wire.ComStmtReset:
-		id, err := wire.ParseStatement(payload)
-		if err != nil {
-			return Result{}, xa.WithEffect(err, xa.EffectNone)
-		}
-		defer c.dropIfChanged(id)
-	default:
+	com := wire.Command(payload[0])
+	if com == wire.ComQuery || com == wire.ComInitDB || com == wire.ComPing {
+		return c.command(ctx, payload, sink)
+	}
+	if com != wire.ComStmtExecute && com != wire.ComStmtReset {
 		return Result{}, refusedCommand(fmt.Sprintf("%#x", byte(com)))
 	}
+	id, err := wire.ParseStatement(payload)
+	if err != nil {
+		return Result{}, xa.WithEffect(err, xa.EffectNone)
+	}
+	defer c.dropIfChanged(id)
 	return c.command(ctx, payload, sink)
 }
 

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -359,4 +360,96 @@ func TestContextEndBreaksTheConnection(t *testing.T) {
 			t.Error("not broken")
 		}
 	})
+}
+
+func TestPoolOnARealServer(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		for _, secure := range []*tls.Config{nil, {InsecureSkipVerify: true}} {
+			if secure != nil && !hasTLS(b) {
+				continue
+			}
+			o := b.options()
+			o.Lease, o.TLS = time.Second, secure
+			p := backend.NewPool(o, backend.PoolOptions{MaxConns: 2, Log: slog.New(slog.DiscardHandler)})
+			c, err := p.Get(t.Context(), backend.State{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Put(c)
+			for range 5 {
+				time.Sleep(500 * time.Millisecond)
+				again, err := p.Get(t.Context(), backend.State{})
+				if err != nil || again != c || ask(t, again, "SELECT 1") != "1" {
+					t.Fatalf("idle for longer than the lease, TLS %t: %v, %+v", secure != nil, err, p.Stats())
+				}
+				p.Put(again)
+			}
+			b.exec(fmt.Sprintf("KILL %d", c.Session().Conn))
+			waitFor(t, func() bool {
+				var n int
+				b.db.QueryRow("SELECT COUNT(*) FROM information_schema.processlist WHERE id=?", c.Session().Conn).Scan(&n)
+				return n == 0
+			})
+			again, err := p.Get(t.Context(), backend.State{})
+			if err != nil || again == c || ask(t, again, "SELECT 1") != "1" {
+				t.Errorf("a connection that the server has ended was handed out, TLS %t: %v", secure != nil, err)
+			}
+			p.Put(again)
+			if err := p.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestShardGoesDownAndComesBack(t *testing.T) {
+	server := launchtest.Start(t, launch.Options{Engine: launch.MariaDB1011})[0]
+	o, err := backend.ParseDSN(server.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := make(chan bool, 10)
+	p := backend.NewPool(o, backend.PoolOptions{Log: slog.New(slog.DiscardHandler), OnState: func(up bool) { states <- up }})
+	defer func() {
+		if err := p.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	c, err := p.Get(t.Context(), backend.State{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := c.Session()
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Exchange(t.Context(), query("SELECT 1")); err == nil || !c.Broken() {
+		t.Errorf("the server is dead: %v", err)
+	}
+	p.Put(c)
+	var down *backend.DownError
+	if _, err := p.Get(t.Context(), backend.State{}); !errors.As(err, &down) {
+		t.Errorf("the server is dead: %v", err)
+	}
+	if up := <-states; up {
+		t.Error("up?")
+	}
+	if err := server.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case up := <-states:
+		if !up {
+			t.Error("down again?")
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("nobody noticed that the shard is back")
+	}
+	if c, err = p.Get(t.Context(), backend.State{}); err != nil {
+		t.Fatal(err)
+	}
+	if xa.SameRun(first.Run, c.Session().Run) && first.Conn == c.Session().Conn {
+		t.Errorf("sessions %+v and %+v", first, c.Session())
+	}
+	p.Put(c)
 }

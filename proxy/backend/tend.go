@@ -27,8 +27,12 @@ func (p *Pool) tend(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-every.C:
-			p.refresh(ctx)
+			p.work.Go(func() { p.refresh(ctx, p.o.Lease/6) })
 		case <-p.kick:
+			p.ask(ctx)
+			if p.doubtful() {
+				p.probe(ctx)
+			}
 		case <-probe.C:
 			p.probe(ctx)
 		}
@@ -37,6 +41,8 @@ func (p *Pool) tend(ctx context.Context) {
 			told = !down
 			p.tell(told)
 			backoff = probeFirst
+			// Those that are lost too should not be found by callers.
+			p.work.Go(func() { p.refresh(ctx, 0) })
 		}
 		if down {
 			probe.Reset(backoff)
@@ -49,6 +55,15 @@ func (p *Pool) isDown() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.down != nil
+}
+
+// doubtful reports, once, that a ping has failed.
+func (p *Pool) doubtful() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	doubt := p.doubt && p.down == nil
+	p.doubt = false
+	return doubt
 }
 
 // tell reports that the shard's state has changed.
@@ -69,12 +84,24 @@ func (p *Pool) tell(up bool) {
 	}
 }
 
-// refresh pings what was idle for a while and waits for the answers.
-func (p *Pool) refresh(ctx context.Context) {
+// ask pings what was put back behind an error, which may have hidden an open
+// transaction.
+func (p *Pool) ask(ctx context.Context) {
+	p.mu.Lock()
+	due := p.unsure
+	p.unsure = nil
+	p.mu.Unlock()
+	for _, i := range due {
+		p.work.Go(func() { p.ping(ctx, i) })
+	}
+}
+
+// refresh pings what has been silent for at least so long.
+func (p *Pool) refresh(ctx context.Context, silence time.Duration) {
 	var due []idleConn
 	p.mu.Lock()
 	p.idle = slices.DeleteFunc(p.idle, func(i idleConn) bool {
-		if time.Since(i.c.lastUsed) < p.o.Lease/6 {
+		if time.Since(i.c.lastUsed) < silence {
 			return false
 		}
 		due = append(due, i)
@@ -104,18 +131,17 @@ func (p *Pool) ping(ctx context.Context, i idleConn) {
 		cancel()
 	}
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if !stale && err == nil && i.c.Reusable() {
 		p.offer(i)
-		p.mu.Unlock()
 		return
 	}
 	p.stats.Dropped++
 	i.c.Close()
 	p.releaseSlot()
-	alone := err != nil && !p.closed && p.down == nil
-	p.mu.Unlock()
-	if alone {
-		p.probe(ctx)
+	if err != nil {
+		p.doubt = true
+		p.wake()
 	}
 }
 

@@ -34,10 +34,10 @@ const (
 )
 
 // ServerCapabilities are offered to clients; SSL is added where TLS is. Not
-// offered: compression, LOCAL INFILE, query attributes, optional metadata.
-const ServerCapabilities = LongPassword | FoundRows | LongFlag | ConnectWithDB | IgnoreSpace |
-	Protocol41 | Interactive | Transactions | SecureConnection | MultiStatements | MultiResults |
-	PSMultiResults | PluginAuth | ConnectAttrs | PluginAuthLenenc | SessionTrack | DeprecateEOF
+// offered: compression, LOCAL INFILE, query attributes, optional metadata, and
+// IgnoreSpace, which would change how statements are read.
+const ServerCapabilities = LongPassword | FoundRows | LongFlag | ConnectWithDB | Protocol41 | Interactive |
+	Transactions | SecureConnection | MultiStatements | MultiResults | PSMultiResults | PluginAuth | ConnectAttrs | PluginAuthLenenc | SessionTrack | DeprecateEOF
 
 // ClientCapabilities are asked of shards; FoundRows, SSL and ConnectWithDB are
 // added where wanted.

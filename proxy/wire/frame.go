@@ -17,10 +17,10 @@ const (
 	keepLen = 1 << 20
 )
 
-// ErrMalformed: the bytes are not the packet that was expected here.
+// ErrMalformed says that the bytes are not the packet that was expected here.
 var ErrMalformed = errors.New("malformed packet")
 
-// ErrPacketTooLarge: a packet is longer than the limit. The stream is then
+// ErrPacketTooLarge says that a packet is longer than the limit. The stream is then
 // somewhere within the packet: answer with TooLarge() and close.
 var ErrPacketTooLarge = errors.New("packet is larger than the limit")
 

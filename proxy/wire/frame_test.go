@@ -49,7 +49,7 @@ func TestPacketsSurviveFraming(t *testing.T) {
 				t.Fatalf("%s: packet of %d came back different", name, n)
 			}
 		}
-		if _, err := r.Read(); err != io.EOF {
+		if _, err := r.Read(); !errors.Is(err, io.EOF) {
 			t.Errorf("%s: at the end: %v", name, err)
 		}
 		if r.Sequence() != w.Sequence() {

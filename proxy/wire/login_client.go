@@ -10,14 +10,14 @@ import (
 	"github.com/go-mysql-org/go-mysql/mysql"
 )
 
-// ErrNoTLS: TLS is wanted and the server does not offer it.
+// ErrNoTLS says that TLS is wanted and the server does not offer it.
 var ErrNoTLS = errors.New("server does not offer TLS")
 
-// ErrPlugin: the server asks for an authentication plugin that is not spoken, or
+// ErrPlugin says that the server asks for an authentication plugin that is not spoken, or
 // not on this transport.
 var ErrPlugin = errors.New("authentication plugin is not supported")
 
-// ErrCapability: the server lacks a protocol feature that is needed.
+// ErrCapability says that the server lacks a protocol feature that is needed.
 var ErrCapability = errors.New("server lacks a needed protocol feature")
 
 // ClientOptions say how a client's connection phase logs in.

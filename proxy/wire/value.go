@@ -43,14 +43,16 @@ const (
 
 // width is the length of a number in the binary protocol, 0 for other types.
 func (t FieldType) width() uint64 {
-	switch t {
-	case TypeTiny:
+	if t == TypeTiny {
 		return 1
-	case TypeShort, TypeYear:
+	}
+	if t == TypeShort || t == TypeYear {
 		return 2
-	case TypeLong, TypeInt24, TypeFloat:
+	}
+	if t == TypeLong || t == TypeInt24 || t == TypeFloat {
 		return 4
-	case TypeLongLong, TypeDouble:
+	}
+	if t == TypeLongLong || t == TypeDouble {
 		return 8
 	}
 	return 0
@@ -58,21 +60,12 @@ func (t FieldType) width() uint64 {
 
 // temporal reports whether values have a length of one byte.
 func (t FieldType) temporal() bool {
-	switch t {
-	case TypeDate, TypeDateTime, TypeTimestamp, TypeTime:
-		return true
-	}
-	return false
+	return t == TypeDate || t == TypeDateTime || t == TypeTimestamp || t == TypeTime
 }
 
 // text reports whether values are length-encoded strings.
 func (t FieldType) text() bool {
-	switch t {
-	case TypeDecimal, TypeNewDecimal, TypeVarChar, TypeBit, TypeEnum, TypeSet, TypeTinyBlob, TypeMediumBlob,
-		TypeLongBlob, TypeBlob, TypeVarString, TypeString, TypeGeometry, TypeJSON, TypeVector:
-		return true
-	}
-	return false
+	return t == TypeDecimal || t == TypeVarChar || t == TypeBit || t == TypeVector || t >= TypeJSON
 }
 
 func (t FieldType) known() bool {
@@ -88,19 +81,12 @@ func (c *cursor) binary(t FieldType) []byte {
 		return c.lenencBytes()
 	}
 	n := c.u8()
-	switch {
-	case n == 0 || n == 8 || n == 12:
-		if n > 0 && t != TypeTime {
-			c.fail()
-		}
-	case n == 4 || n == 7 || n == 11:
-		if t == TypeTime {
-			c.fail()
-		}
-	default:
-		c.fail()
+	good := n == 4 || n == 7 || n == 11
+	if t == TypeTime {
+		good = n == 8 || n == 12
 	}
-	if c.bad {
+	if n != 0 && !good {
+		c.fail()
 		return nil
 	}
 	return c.take(uint64(n))
