@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"xaproxy/proxy/backend"
@@ -45,13 +46,21 @@ func planValue(p wire.Param) plan.Value {
 	case wire.ParamDecimal:
 		return plan.Value{Kind: plan.ValueDecimal, Bytes: p.Value}
 	case wire.ParamBytes:
-		switch p.Type {
-		case wire.TypeString, wire.TypeVarString, wire.TypeVarChar:
-			return plan.Value{Kind: plan.ValueText, Bytes: p.Value}
-		case wire.TypeTinyBlob, wire.TypeMediumBlob, wire.TypeLongBlob, wire.TypeBlob:
-			return plan.Value{Kind: plan.ValueBinary, Bytes: p.Value}
-		}
+		return bytesValue(p)
 	case wire.ParamTemporal:
+	}
+	return plan.Value{Kind: plan.ValueOther}
+}
+
+// bytesValue tells text from binary strings by the type that the client gave.
+func bytesValue(p wire.Param) plan.Value {
+	text := []wire.FieldType{wire.TypeString, wire.TypeVarString, wire.TypeVarChar}
+	binary := []wire.FieldType{wire.TypeTinyBlob, wire.TypeMediumBlob, wire.TypeLongBlob, wire.TypeBlob}
+	switch {
+	case slices.Contains(text, p.Type):
+		return plan.Value{Kind: plan.ValueText, Bytes: p.Value}
+	case slices.Contains(binary, p.Type):
+		return plan.Value{Kind: plan.ValueBinary, Bytes: p.Value}
 	}
 	return plan.Value{Kind: plan.ValueOther}
 }

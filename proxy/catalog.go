@@ -317,7 +317,7 @@ func (b *builder) entry(ctx context.Context, name plan.TableName) entry {
 		e.reason = b.unusable(name, "it is missing at shard "+missing+"; create it there, or run its CREATE TABLE IF NOT EXISTS through the proxy")
 		return e
 	}
-	if err := checkTable(&t); err != nil {
+	if err := plan.Check(&t); err != nil {
 		e.reason = err
 		return e
 	}

@@ -27,6 +27,7 @@ type shardCatalog struct {
 type tableFacts struct {
 	table plan.Table
 	shape []string
+	parts []string // of unique keys, for the shape
 }
 
 // differs names the first difference of two definitions.
@@ -235,7 +236,10 @@ func (sc *shardCatalog) takeKey(row []string) error {
 	}
 	partial := row[3] == null || row[4] != null
 	if strings.EqualFold(row[2], "PRIMARY") {
-		t.table.Primary = append(t.table.Primary, row[3])
+		if !partial {
+			t.table.Primary = append(t.table.Primary, row[3])
+		}
+		t.parts = append(t.parts, "PRIMARY."+row[3]+"("+row[4]+")")
 		return nil
 	}
 	last := len(t.table.Unique) - 1
@@ -244,10 +248,10 @@ func (sc *shardCatalog) takeKey(row []string) error {
 		last++
 	}
 	u := &t.table.Unique[last]
-	u.Partial = u.Partial || partial
 	if !partial {
 		u.Columns = append(u.Columns, row[3])
 	}
+	t.parts = append(t.parts, row[2]+"."+row[3]+"("+row[4]+")")
 	return nil
 }
 
@@ -290,10 +294,7 @@ func (sc *shardCatalog) takeMode(row []string) error {
 
 // finish completes the shape by the keys and by what makes tables special.
 func (t *tableFacts) finish() {
-	slices.SortFunc(t.table.Unique, func(a, b plan.Unique) int { return strings.Compare(a.Name, b.Name) })
-	t.shape = append(t.shape, "primary key ("+strings.ToLower(strings.Join(t.table.Primary, ","))+")")
-	for _, u := range t.table.Unique {
-		t.shape = append(t.shape, fmt.Sprintf("unique key %s (%s) partial=%v", strings.ToLower(u.Name), strings.ToLower(strings.Join(u.Columns, ",")), u.Partial))
-	}
+	slices.Sort(t.parts)
+	t.shape = append(t.shape, "keys "+strings.ToLower(strings.ReplaceAll(strings.Join(t.parts, ","), "("+null+")", "")))
 	t.shape = append(t.shape, fmt.Sprintf("foreign keys: %v", t.table.ForeignKeys), fmt.Sprintf("triggers: %v", t.table.Triggers), fmt.Sprintf("view: %v", t.table.View))
 }

@@ -10,14 +10,10 @@ import (
 // configuredRule is what the configuration says about an existing table; false:
 // nothing.
 func configuredRule(m *route.Map, t *plan.Table) (route.Rule, bool, error) {
-	p, named := m.Lookup(t.Schema, t.Name)
-	switch {
-	case !named:
+	if _, named := m.Lookup(t.Schema, t.Name); !named {
 		return route.Rule{}, false, nil
-	case p.Shard != nil:
-		return route.OnShard(*p.Shard), true, nil
 	}
-	r, err := shardedBy(m, t, p.Key)
+	r, err := plan.NewRule(m, t)
 	return r, err == nil, err
 }
 
@@ -48,6 +44,3 @@ func keyType(c plan.Column) (route.KeyType, string) {
 	}
 	return route.KeyTypeInvalid, ""
 }
-
-// checkTable is the planner's own check; a table that fails it is not planned.
-func checkTable(t *plan.Table) error { return nil }

@@ -137,7 +137,7 @@ func (c *client) connect() error {
 	}
 	c.r.SetLimit(port.Limits.PacketBytes)
 	c.login = phase.Login()
-	c.caps = c.login.Capabilities &^ (wire.SessionTrack | wire.MultiStatements)
+	c.caps = c.login.Capabilities
 	var known bool
 	if c.user, known = port.Users.Lookup(c.login.User); !known {
 		return fmt.Errorf("user %q was removed while it logged in", c.login.User)

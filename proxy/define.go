@@ -20,9 +20,6 @@ func (s *session) define(ctx context.Context, k *call) error {
 	if s.turnReadOnly() {
 		return s.tell(fail(codeReadOnly))
 	}
-	if d := k.plan.DDL; d != nil && d.Temporary {
-		return s.targets(ctx, k)
-	}
 	t, err := s.bind(ctx, k)
 	if err != nil {
 		return s.tell(err)

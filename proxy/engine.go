@@ -30,7 +30,7 @@ type engine struct {
 }
 
 func newEngine(o Options) (*engine, error) {
-	o.Port = o.Port.withDefaults()
+	o.Port = o.withDefaults()
 	if o.Manager == nil || o.Map == nil || o.Users == nil || len(o.Shards) == 0 {
 		return nil, errors.New("the data port needs shards, a placement map, a manager and users")
 	}

@@ -38,8 +38,10 @@ func refused(r *plan.Refusal) *Error {
 		state = "3D000"
 	case plan.CodeAccess, plan.CodeSyntax, plan.CodeEmpty, plan.CodeNoSuchSchema:
 		state = "42000"
-	case plan.CodeNoSuchTable:
+	case plan.CodeNoSuchTable, plan.CodeUnknownTable:
 		state = "42S02"
+	case plan.CodeColumnCount:
+		state = "21S01"
 	case plan.CodeParameters, plan.CodeNoKey, plan.CodeUnsupported:
 	}
 	return (&Error{Number: uint16(r.Code), State: state, Message: r.Error()}).because(r)

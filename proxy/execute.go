@@ -70,7 +70,7 @@ func (s *session) place(k *call, t *plan.Targets) error {
 		return fail(codeUnsupported, stateNames(kinds)+" in a statement over several shards")
 	}
 	const ofLast = plan.StateFoundRows | plan.StateRowCount
-	if kinds := k.plan.Uses & ofLast; kinds != 0 && !(one && s.prevHeld() && at == s.trail.prevShard) {
+	if kinds := k.plan.Uses & ofLast; kinds != 0 && (!one || !s.prevHeld() || at != s.trail.prevShard) {
 		return fail(codeUnsupported, stateNames(kinds)+" of a statement whose connection was given back; ask within a transaction")
 	}
 	if kinds := k.plan.Uses & plan.StateLastInsertID; kinds != 0 && !one {
@@ -129,7 +129,7 @@ func changes(c plan.Class) bool {
 		return true
 	case plan.ClassInvalid, plan.ClassSelect, plan.ClassShow, plan.ClassBegin, plan.ClassCommit, plan.ClassRollback,
 		plan.ClassSavepoint, plan.ClassSet, plan.ClassUse, plan.ClassOutcome, plan.ClassKill, plan.ClassUnlock,
-		plan.ClassWarnings, plan.ClassEmpty:
+		plan.ClassWarnings, plan.ClassProcesslist:
 	}
 	return false
 }

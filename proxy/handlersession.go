@@ -47,7 +47,7 @@ func (h *handlerSession) tick(ctx context.Context, _ time.Time) (time.Time, erro
 
 func (h *handlerSession) command(ctx context.Context, p []byte) error {
 	c := h.client
-	switch cmd := wire.Command(p[0]); cmd {
+	switch wire.Command(p[0]) {
 	case wire.ComPing, wire.ComResetConnection:
 		return c.ok(wire.OK{Status: wire.StatusAutocommit})
 	case wire.ComInitDB:
@@ -65,9 +65,10 @@ func (h *handlerSession) command(ctx context.Context, p []byte) error {
 		return err
 	case wire.ComStmtReset:
 		return c.ok(wire.OK{Status: wire.StatusAutocommit})
-	default:
-		return c.writeError(fail(codeUnknownCommand, commandName(cmd)))
+	case wire.ComSleep, wire.ComQuit, wire.ComFieldList, wire.ComStatistics, wire.ComProcessKill, wire.ComChangeUser,
+		wire.ComStmtLongData, wire.ComSetOption, wire.ComStmtFetch:
 	}
+	return c.writeError(fail(codeUnknownCommand, commandName(wire.Command(p[0]))))
 }
 
 func (h *handlerSession) query(ctx context.Context, sql string, binary bool) error {
@@ -145,20 +146,12 @@ func asError(err error) *Error {
 
 // commandName is a protocol command for people.
 func commandName(c wire.Command) string {
-	switch c {
-	case wire.ComFieldList:
-		return "COM_FIELD_LIST"
-	case wire.ComStatistics:
-		return "COM_STATISTICS"
-	case wire.ComProcessKill:
-		return "COM_PROCESS_KILL"
-	case wire.ComChangeUser:
-		return "COM_CHANGE_USER"
-	case wire.ComSetOption:
-		return "COM_SET_OPTION"
-	case wire.ComStmtFetch:
-		return "COM_STMT_FETCH"
-	default:
-		return fmt.Sprintf("number %d", byte(c))
+	names := map[wire.Command]string{
+		wire.ComFieldList: "COM_FIELD_LIST", wire.ComStatistics: "COM_STATISTICS", wire.ComProcessKill: "COM_PROCESS_KILL",
+		wire.ComChangeUser: "COM_CHANGE_USER", wire.ComSetOption: "COM_SET_OPTION", wire.ComStmtFetch: "COM_STMT_FETCH",
 	}
+	if n, known := names[c]; known {
+		return n
+	}
+	return fmt.Sprintf("number %d", byte(c))
 }

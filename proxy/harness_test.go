@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -164,7 +165,7 @@ func (w *world) serve() {
 	go func() { done <- w.server.Serve(ctx, l) }()
 	w.t.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil && err != proxy.ErrServerClosed {
+		if err := <-done; err != nil && !errors.Is(err, proxy.ErrServerClosed) {
 			w.t.Error(err)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -226,8 +227,8 @@ func numberOf(t *testing.T, err error) uint16 {
 	if err == nil {
 		return 0
 	}
-	e, ok := err.(*mysql.MySQLError)
-	if !ok {
+	var e *mysql.MySQLError
+	if !errors.As(err, &e) {
 		t.Fatalf("not a server's error: %v", err)
 	}
 	return e.Number

@@ -24,7 +24,7 @@ func (s *session) concat(ctx context.Context, k *call, parts []plan.Part) error 
 		} else {
 			err = s.concatAlone(ctx, k, part, out)
 		}
-		if err == nil {
+		if err == nil && out.differs != nil {
 			err = out.differs
 		}
 		if err != nil {

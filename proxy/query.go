@@ -1,8 +1,11 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
+	"time"
 
 	"xaproxy/proxy/plan"
 	"xaproxy/proxy/wire"
@@ -59,31 +62,30 @@ func (s *session) run(ctx context.Context, k *call) error {
 	if p.Class != plan.ClassWarnings {
 		s.diag.clear()
 	}
-	if len(p.Variables) > 0 {
-		return s.variables(k)
-	}
 	if p.ImplicitCommit && s.tx != nil {
 		if err := s.commit(ctx); err != nil {
 			return s.tell(err)
 		}
 	}
+	if len(p.Variables) > 0 {
+		return s.variables(k)
+	}
+	return s.byClass(ctx, k)
+}
+
+func (s *session) byClass(ctx context.Context, k *call) error {
+	p := k.plan
 	switch p.Class {
 	case plan.ClassSelect, plan.ClassInsert, plan.ClassReplace, plan.ClassUpdate, plan.ClassDelete, plan.ClassShow:
 		return s.targets(ctx, k)
 	case plan.ClassDDL:
 		return s.define(ctx, k)
-	case plan.ClassBegin:
-		return s.answer(s.startTransaction(ctx, p))
-	case plan.ClassCommit:
-		return s.answerWarned(s.commitStatement(ctx, p))
-	case plan.ClassRollback:
-		return s.answer(s.rollbackStatement(ctx, p))
-	case plan.ClassSavepoint:
-		return s.answer(s.savepoint(ctx, p.Savepoint))
+	case plan.ClassBegin, plan.ClassCommit, plan.ClassRollback, plan.ClassSavepoint:
+		return s.answerWarned(s.control(ctx, p))
 	case plan.ClassSet:
 		return s.setStatement(ctx, k)
 	case plan.ClassUse:
-		return s.answer(s.use(ctx, p.Schema))
+		return s.answerUse(s.use(ctx, p.Schema))
 	case plan.ClassOutcome:
 		return s.outcome(ctx, k)
 	case plan.ClassKill:
@@ -93,9 +95,32 @@ func (s *session) run(ctx context.Context, k *call) error {
 	case plan.ClassWarnings:
 		t, err := s.showDiagnostics(ctx, k.sql)
 		return s.rows(k, t, err)
-	case plan.ClassInvalid, plan.ClassEmpty:
+	case plan.ClassProcesslist:
+		return s.rows(k, s.processlist(p.Full), nil)
+	case plan.ClassInvalid:
 	}
-	return s.tell(&Error{Number: uint16(plan.CodeEmpty), State: "42000", Message: "Query was empty"})
+	return s.tell(fail(codeInternal, "a statement without a class"))
+}
+
+// control executes the statements about transactions.
+func (s *session) control(ctx context.Context, p *plan.Plan) error {
+	before := s.tx
+	switch {
+	case p.Class == plan.ClassSavepoint:
+		return s.savepoint(ctx, p.Savepoint)
+	case p.Class == plan.ClassRollback && before != nil:
+		s.rollback(ctx)
+	case before != nil: // BEGIN commits, too
+		if err := s.commit(ctx); err != nil {
+			return err
+		}
+	}
+	if p.Class == plan.ClassBegin {
+		s.beginTx(p.Tx.Access) // nothing is sent
+		return nil
+	}
+	s.chain(before, p.Tx)
+	return nil
 }
 
 // answerWarned is answer with the number of warnings of the proxy itself.
@@ -158,37 +183,6 @@ func (s *session) variable(name string) (Value, bool) {
 	return Value{}, false
 }
 
-// startTransaction is BEGIN. Nothing is sent.
-func (s *session) startTransaction(ctx context.Context, p *plan.Plan) error {
-	if s.tx != nil {
-		if err := s.commit(ctx); err != nil {
-			return err
-		}
-	}
-	s.beginTx(p.Tx.Access)
-	return nil
-}
-
-func (s *session) commitStatement(ctx context.Context, p *plan.Plan) error {
-	before := s.tx
-	if before != nil {
-		if err := s.commit(ctx); err != nil {
-			return err
-		}
-	}
-	s.chain(before, p.Tx)
-	return nil
-}
-
-func (s *session) rollbackStatement(ctx context.Context, p *plan.Plan) error {
-	before := s.tx
-	if before != nil {
-		s.rollback(ctx)
-	}
-	s.chain(before, p.Tx)
-	return nil
-}
-
 // chain does what AND CHAIN and RELEASE ask for.
 func (s *session) chain(before *transaction, o plan.Tx) {
 	if o.Chain == plan.OptionYes {
@@ -246,6 +240,31 @@ func (s *session) everywhere(ctx context.Context, sql string) error {
 		}
 	}
 	return nil
+}
+
+// processlist is SHOW PROCESSLIST: the user's own sessions at this proxy.
+func (s *session) processlist(full bool) *Table {
+	t := &Table{Columns: []Column{{Name: "Id", Type: Integer}, {Name: "User"}, {Name: "Host"}, {Name: "db"}, {Name: "Command"},
+		{Name: "Time", Type: Integer}, {Name: "State"}, {Name: "Info"}}}
+	orNull := func(v string) Value {
+		if v == "" {
+			return Null()
+		}
+		return String(v)
+	}
+	for _, v := range s.c.srv.Sessions() {
+		if v.User != s.c.user.Name {
+			continue
+		}
+		info := v.Statement
+		if !full && len(info) > 100 {
+			info = strings.ToValidUTF8(info[:100], "")
+		}
+		t.Rows = append(t.Rows, []Value{Uint(uint64(v.ID)), String(v.User), String(v.Addr), orNull(v.Schema), String(v.Command),
+			Uint(uint64(time.Since(v.Since).Seconds())), String(""), orNull(info)})
+	}
+	slices.SortFunc(t.Rows, func(a, b []Value) int { return cmp.Compare(a[0].number, b[0].number) })
+	return t
 }
 
 // kill is KILL for sessions of the same user.

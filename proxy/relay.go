@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
 	"xaproxy/proxy/plan"
@@ -26,16 +27,19 @@ type relay struct {
 
 	defs    [][]byte // of the first reply, with several
 	from    xa.ShardID
-	differs error // the shards' columns do not fit together
+	differs *Error // the shards' columns do not fit together
 	total   wire.OK
 	rows    bool // the end belongs to a result set
 	ended   bool
 	tally   tally
 }
 
+// discards reports whether what arrives is not for the client.
+func (r *relay) discards() bool { return r.skip > 0 || r.differs != nil }
+
 // Columns implements backend.Sink.
 func (r *relay) Columns(defs [][]byte) error {
-	if r.skip > 0 || r.differs != nil {
+	if r.discards() {
 		return nil
 	}
 	if r.defs != nil {
@@ -73,7 +77,7 @@ func (c *client) definitionList(defs [][]byte, status wire.Status) error {
 }
 
 // compare says why the columns of two shards are not the same.
-func (r *relay) compare(defs [][]byte) error {
+func (r *relay) compare(defs [][]byte) *Error {
 	if len(defs) != len(r.defs) {
 		return fail(codeColumnsDiffer, r.s.e.name(r.from), r.s.e.name(r.shard), "their numbers")
 	}
@@ -81,13 +85,10 @@ func (r *relay) compare(defs [][]byte) error {
 		if bytes.Equal(d, r.defs[i]) {
 			continue
 		}
-		a, err := wire.ParseColumn(r.defs[i])
-		if err != nil {
-			return err
-		}
-		b, err := wire.ParseColumn(d)
-		if err != nil {
-			return err
+		a, errA := wire.ParseColumn(r.defs[i])
+		b, errB := wire.ParseColumn(d)
+		if err := errors.Join(errA, errB); err != nil {
+			return fail(codeInternal, err.Error()).because(err)
 		}
 		if what := difference(a, b); what != "" {
 			return fail(codeColumnsDiffer, r.s.e.name(r.from), r.s.e.name(r.shard), "column "+a.Name+", "+what)
@@ -117,7 +118,7 @@ func difference(a, b wire.Column) string {
 
 // Row implements backend.Sink.
 func (r *relay) Row(p []byte) error {
-	if r.skip > 0 || r.differs != nil {
+	if r.discards() {
 		return nil
 	}
 	return r.s.c.w.Write(p)
@@ -167,6 +168,7 @@ func (r *relay) finish() error {
 
 func (r *relay) write(ok wire.OK, rows bool) error {
 	ok.Status = r.s.status(ok.Status) | ok.Status&wire.StatusMoreResults
+	ok.Changes = nil // they are the shard's session's
 	if rows {
 		return r.s.c.w.Write(wire.AppendEnd(nil, r.s.c.caps, ok))
 	}

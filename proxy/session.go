@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"xaproxy/proxy/backend"
@@ -121,13 +122,13 @@ func endOfSession(ctx context.Context) error {
 }
 
 func (s *session) dispatch(ctx context.Context, p []byte) error {
-	switch cmd := wire.Command(p[0]); cmd {
+	switch wire.Command(p[0]) {
 	case wire.ComQuery:
 		return s.query(ctx, string(p[1:]))
 	case wire.ComPing:
 		return s.c.ok(wire.OK{Status: s.status(0)})
 	case wire.ComInitDB:
-		return s.answer(s.use(ctx, string(p[1:])))
+		return s.answerUse(s.use(ctx, string(p[1:])))
 	case wire.ComStmtPrepare:
 		return s.prepare(ctx, string(p[1:]))
 	case wire.ComStmtExecute:
@@ -142,9 +143,9 @@ func (s *session) dispatch(ctx context.Context, p []byte) error {
 		return s.answer(s.reset(ctx))
 	case wire.ComStatistics:
 		return s.c.w.Write([]byte("xaproxy"))
-	default:
-		return s.tell(fail(codeUnknownCommand, commandName(cmd)))
+	case wire.ComSleep, wire.ComQuit, wire.ComFieldList, wire.ComProcessKill, wire.ComChangeUser, wire.ComSetOption, wire.ComStmtFetch:
 	}
+	return s.tell(fail(codeUnknownCommand, commandName(wire.Command(p[0]))))
 }
 
 // answer tells the client OK or the error.
@@ -153,6 +154,14 @@ func (s *session) answer(err error) error {
 		return s.tell(err)
 	}
 	return s.ok(wire.OK{})
+}
+
+// answerUse is answer for a change of the default schema.
+func (s *session) answerUse(err error) error {
+	if err != nil {
+		return s.tell(err)
+	}
+	return s.ok(wire.OK{Changes: []wire.Change{{Kind: wire.ChangeSchema, Value: s.set.state.Schema}}})
 }
 
 // ok answers OK with this session's flags.
@@ -176,6 +185,9 @@ func (s *session) tell(err error) error {
 func (s *session) status(shard wire.Status) wire.Status {
 	const ours = wire.StatusInTrans | wire.StatusAutocommit | wire.StatusInTransReadOnly | wire.StatusSessionChanged
 	st := shard &^ ours
+	if mode, given := s.set.state.SQLMode.Value(); given && strings.Contains(strings.ToUpper(mode), "NO_BACKSLASH_ESCAPES") {
+		st |= wire.StatusNoBackslashEscapes // clients quote by it
+	}
 	if s.set.autocommit {
 		st |= wire.StatusAutocommit
 	}

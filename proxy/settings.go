@@ -77,12 +77,10 @@ func atLogin(l wire.Login) (settings, error) {
 	if !known {
 		return s, fail(codeUnsupported, "collation number "+strconv.Itoa(int(l.Collation))+" at login; use utf8mb4")
 	}
-	s.state.Collation = backend.Want(collation)
 	s.connection = charset
-	if charset != "utf8mb4" {
-		s.state.CharsetClient = backend.Want(charset)
-		s.state.CharsetResults = backend.Want(charset)
-	}
+	s.state.Collation = wantCharset(collation, "utf8mb4_general_ci")
+	s.state.CharsetClient = wantCharset(charset, "utf8mb4")
+	s.state.CharsetResults = s.state.CharsetClient
 	return s, nil
 }
 
@@ -92,25 +90,9 @@ func atLogin(l wire.Login) (settings, error) {
 func (s *settings) assign(a plan.Assignment, login settings, known charsets) error {
 	st := &s.state
 	switch a.Variable {
-	case plan.VarNames:
-		return s.names(a, login, known)
-	case plan.VarCharacterSet:
-		// The connection's character set would become the default schema's,
-		// which the proxy does not know.
-		return fail(codeUnsupported, "SET CHARACTER SET; use SET NAMES")
-	case plan.VarCharsetClient:
-		return setCharset(&st.CharsetClient, a, login.state.CharsetClient, known)
-	case plan.VarCharsetConnection:
-		return s.setConnection(a, login, known)
-	case plan.VarCharsetResults:
-		if a.Null {
-			st.CharsetResults = backend.Want("")
-			return nil
-		}
-		return setCharset(&st.CharsetResults, a, login.state.CharsetResults, known)
-	case plan.VarCollationConnection:
-		s.connection, _, _ = strings.Cut(strings.ToLower(a.Value), "_")
-		set(&st.Collation, a, login.state.Collation)
+	case plan.VarNames, plan.VarCharacterSet, plan.VarCharsetClient, plan.VarCharsetConnection, plan.VarCharsetResults,
+		plan.VarCollationConnection:
+		return s.assignCharset(a, login, known)
 	case plan.VarSQLMode:
 		set(&st.SQLMode, a, login.state.SQLMode)
 	case plan.VarTimeZone:
@@ -124,6 +106,37 @@ func (s *settings) assign(a plan.Assignment, login settings, known charsets) err
 	case plan.VarIdleTimeout, plan.VarUser, plan.VarNothing, plan.VarNextIsolation, plan.VarNextAccess:
 	case plan.VarInvalid:
 		return fail(codeUnsupported, "SET "+a.Name)
+	}
+	return nil
+}
+
+// assignCharset is assign for what concerns character sets.
+func (s *settings) assignCharset(a plan.Assignment, login settings, known charsets) error {
+	st := &s.state
+	switch {
+	case a.Variable == plan.VarNames:
+		return s.names(a, login, known)
+	case a.Variable == plan.VarCharacterSet:
+		// The connection's character set would become the default schema's,
+		// which the proxy does not know.
+		return fail(codeUnsupported, "SET CHARACTER SET; use SET NAMES")
+	case a.Variable == plan.VarCharsetClient:
+		return setCharset(&st.CharsetClient, a, login.state.CharsetClient, known)
+	case a.Variable == plan.VarCharsetConnection:
+		return s.setConnection(a, login, known)
+	case a.Variable == plan.VarCharsetResults && a.Null:
+		st.CharsetResults = backend.Want("")
+	case a.Variable == plan.VarCharsetResults:
+		return setCharset(&st.CharsetResults, a, login.state.CharsetResults, known)
+	case a.Variable == plan.VarCollationConnection && a.Default:
+		st.Collation, s.connection = login.state.Collation, login.connection
+	case a.Variable == plan.VarCollationConnection:
+		charset, _, _ := strings.Cut(canonicalCollation(strings.ToLower(a.Value)), "_")
+		cs, err := supported(charset, known)
+		if err != nil {
+			return err
+		}
+		st.Collation, s.connection = backend.Want(a.Value), cs
 	}
 	return nil
 }
@@ -152,7 +165,7 @@ func setCharset(p *backend.Setting, a plan.Assignment, login backend.Setting, kn
 	}
 	cs, err := supported(a.Value, known)
 	if err == nil {
-		*p = backend.Want(cs)
+		*p = wantCharset(cs, "utf8mb4")
 	}
 	return err
 }
@@ -167,8 +180,16 @@ func (s *settings) setConnection(a plan.Assignment, login settings, known charse
 		return err
 	}
 	collation, _ := known.collation(cs)
-	s.state.Collation, s.connection = backend.Want(collation), cs
+	s.state.Collation, s.connection = wantCharset(collation, "utf8mb4_general_ci"), cs
 	return nil
+}
+
+// wantCharset is a setting whose value a fresh connection has when it is def.
+func wantCharset(value, def string) backend.Setting {
+	if value == def {
+		return backend.Setting{}
+	}
+	return backend.Want(value)
 }
 
 // names is SET NAMES: client, results and connection at once.
@@ -181,9 +202,10 @@ func (s *settings) names(a plan.Assignment, login settings, known charsets) erro
 	if err := s.setConnection(a, login, known); err != nil {
 		return err
 	}
-	s.state.CharsetClient, s.state.CharsetResults = backend.Want(s.connection), backend.Want(s.connection)
+	s.state.CharsetClient = wantCharset(s.connection, "utf8mb4")
+	s.state.CharsetResults = s.state.CharsetClient
 	if a.Collation != "" {
-		s.state.Collation = backend.Want(a.Collation)
+		s.state.Collation = wantCharset(strings.ToLower(a.Collation), "utf8mb4_general_ci")
 	}
 	return nil
 }

@@ -219,9 +219,9 @@ func (s *session) finish(ctx context.Context, end func(context.Context) error) e
 	t := s.tx
 	s.tx = nil
 	var err error
-	gone := s.guard(ctx, nil, func(ctx context.Context) { err = end(ctx) })
+	s.guard(ctx, nil, func(ctx context.Context) { err = end(ctx) })
 	s.release(ctx, t)
-	return errors.Join(err, gone)
+	return err // only this says how the transaction ended, whatever became of the client
 }
 
 // release gives the connections of an ended transaction back; those at which
