@@ -80,8 +80,9 @@ func (d *driver) run(ctx context.Context, e protocol.Event) {
 	acts := d.machine.Step(e)
 	for {
 		d.t.setPhase(phaseOf(d.machine.State(), d.claims))
-		r, got := d.perform(ctx, acts)
+		verbs := d.immediately(ctx, acts)
 		d.release()
+		r, got := d.perform(ctx, verbs)
 		if !got {
 			if d.outstanding == 0 {
 				break
@@ -98,16 +99,20 @@ func (d *driver) run(ctx context.Context, e protocol.Event) {
 	d.close()
 }
 
-// perform starts the actions. A verb that is the only thing under way is run
-// here, and its reply returned; replies of others come through d.results.
-func (d *driver) perform(ctx context.Context, acts []protocol.Action) (result, bool) {
-	var few [4]protocol.Action
-	verbs := few[:0]
+// immediately executes the actions that have no reply and returns the others.
+func (d *driver) immediately(ctx context.Context, acts []protocol.Action) []protocol.Action {
+	verbs := acts[:0]
 	for _, a := range acts {
 		if !d.immediate(ctx, a) {
 			verbs = append(verbs, a)
 		}
 	}
+	return verbs
+}
+
+// perform starts verbs. One that is the only thing under way is run here, and
+// its reply returned; replies of others come through d.results.
+func (d *driver) perform(ctx context.Context, verbs []protocol.Action) (result, bool) {
 	if len(verbs) == 1 && d.outstanding == 0 {
 		return d.verb(ctx, verbs[0]), true
 	}

@@ -297,13 +297,13 @@ func TestLostDecisionAtAShardJustBackWaitsForTheRegistration(t *testing.T) {
 		defer x.stop()
 		time.Sleep(2500 * time.Millisecond)
 		w.restart(0)
-		w.rule(rule{shard: 0, op: "claim", kind: cutAfter})
+		w.rule(rule{shard: 0, op: "claim", kind: cutBefore})
 		tx := x.begin(0, 1)
-		if err := tx.Commit(t.Context()); err != nil {
+		if err := tx.Commit(t.Context()); told(err) != xa.Aborted {
 			t.Error(err)
 		}
 		time.Sleep(5 * time.Second)
-		w.expect(tx.g, 2, xa.Committed)
+		w.expect(tx.g, 2, xa.Aborted)
 	})
 }
 
@@ -339,6 +339,20 @@ func TestRowThatIsMissingIsRegisteredAnew(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		if n := w.node(1, 1, 1); n == nil || n.Dead {
 			t.Errorf("%+v, incarnation %d", n, x.m.Incarnation())
+		}
+	})
+}
+
+func TestProxyThatBeatsTooRarelyIsNotCondemned(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 0, 1)
+		x := w.start(settings{name: "a", node: 1, timing: tm.Timing{DeadAfter: time.Second, Beat: 2 * time.Second}})
+		defer x.stop()
+		y := w.start(settings{name: "b", node: 2, timing: tm.Timing{DeadAfter: time.Second, Beat: 100 * time.Millisecond}})
+		defer y.stop()
+		time.Sleep(time.Minute)
+		if n := x.m.Counters().MarkedDead + y.m.Counters().MarkedDead; n != 0 {
+			t.Errorf("%d marked dead", n)
 		}
 	})
 }

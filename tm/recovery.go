@@ -91,10 +91,11 @@ func (m *Manager) recoverPass(ctx context.Context, s *site, alarmed map[xa.ID]st
 			}
 		}
 	}
+	left := m.recoverAll(ctx, s, todo)
 	s.mu.Lock()
-	s.doubted, s.astray = len(list), astray
+	s.doubted, s.astray = len(list)-len(todo)+left, astray
 	s.mu.Unlock()
-	if m.recoverAll(ctx, s, todo) > 0 {
+	if left > 0 {
 		return -1
 	}
 	return soon

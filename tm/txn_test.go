@@ -319,6 +319,29 @@ func TestPhaseTwoGoesOnInTheBackground(t *testing.T) {
 	})
 }
 
+// TestHomeIsNotPendingOnceItHasDecided: its connection serves again although the
+// only participant is not finished.
+func TestHomeIsNotPendingOnceItHasDecided(t *testing.T) {
+	for _, kind := range []faultKind{cutBefore, hang} {
+		bubble(t, func(t *testing.T) {
+			w := newWorld(t, 0, 1)
+			x := w.start(settings{name: "a", node: 1, timing: quick()})
+			defer x.stop()
+			tx := x.begin(0, 1)
+			w.rule(rule{shard: 1, op: "commit", kind: kind})
+			w.rule(rule{shard: 1, op: "rcommit", kind: cutBefore, count: 12})
+			if err := tx.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if p := tx.Pending(); !slices.Equal(p, []xa.ShardID{1}) {
+				t.Errorf("pending %v", p)
+			}
+			<-tx.Done()
+			w.expect(tx.g, 2, xa.Committed)
+		})
+	}
+}
+
 func TestSessionOfABranchThatNobodyWaitsForIsClosed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, 0, 1, 2)
