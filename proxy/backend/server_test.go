@@ -448,7 +448,9 @@ func TestShardGoesDownAndComesBack(t *testing.T) {
 	if c, err = p.Get(t.Context(), backend.State{}); err != nil {
 		t.Fatal(err)
 	}
-	if xa.SameRun(first.Run, c.Session().Run) && first.Conn == c.Session().Conn {
+	// A server that dies within 2 s of its start comes back with what counts as the same run, and numbers its
+	// connections anew: the name of a session may then repeat.
+	if c.Session().Run < first.Run {
 		t.Errorf("sessions %+v and %+v", first, c.Session())
 	}
 	p.Put(c)
