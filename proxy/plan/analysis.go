@@ -28,6 +28,7 @@ type facts struct {
 	variables []string
 	columns   []string // names of columns, in lower case
 	wildcard  bool     // SELECT *
+	params    []*test_driver.ParamMarkerExpr
 	refusal   *Refusal
 }
 
@@ -36,6 +37,16 @@ func walk(n ast.Node) (*facts, *Refusal) {
 	f := &facts{ctes: make(map[string]bool)}
 	n.Accept(f)
 	return f, f.refusal
+}
+
+// number gives the parameters their numbers, in the order of the text. It
+// reports false when the walk did not see all.
+func (f *facts) number(want int) bool {
+	slices.SortFunc(f.params, func(a, b *test_driver.ParamMarkerExpr) int { return a.Offset - b.Offset })
+	for i, p := range f.params {
+		p.Order = i
+	}
+	return len(f.params) == want
 }
 
 // Enter implements ast.Visitor.
@@ -99,9 +110,9 @@ func (f *facts) selectNode(n *ast.SelectStmt) {
 
 func (f *facts) clauseNode(n ast.Node) bool {
 	switch n := n.(type) {
-	case *ast.WildCardField:
-		f.wildcard = true
-	case *ast.TableRefsClause, *ast.OnCondition, *ast.FieldList, *ast.SelectField, *ast.ByItem,
+	case *ast.SelectField:
+		f.wildcard = f.wildcard || n.WildCard != nil
+	case *ast.TableRefsClause, *ast.OnCondition, *ast.FieldList, *ast.WildCardField, *ast.ByItem,
 		*ast.GroupByClause, *ast.HavingClause, *ast.OrderByClause, *ast.Limit, *ast.Assignment, *ast.WithClause,
 		*ast.WindowSpec, *ast.PartitionByClause, *ast.FrameClause, *ast.FrameBound, *ast.DeleteTableList, *ast.VariableAssignment:
 	case *ast.TableName:
@@ -134,7 +145,9 @@ func (f *facts) expressionNode(n ast.Node) bool {
 		*ast.ExistsSubqueryExpr, *ast.ColumnNameExpr, *ast.DefaultExpr, *ast.PatternInExpr, *ast.IsNullExpr,
 		*ast.IsTruthExpr, *ast.PatternLikeOrIlikeExpr, *ast.ParenthesesExpr, *ast.PositionExpr, *ast.PatternRegexpExpr, *ast.RowExpr,
 		*ast.UnaryOperationExpr, *ast.ValuesExpr, *ast.SetCollationExpr, *ast.FuncCastExpr, *ast.TrimDirectionExpr,
-		*ast.TimeUnitExpr, *ast.GetFormatSelectorExpr, *test_driver.ValueExpr, *test_driver.ParamMarkerExpr:
+		*ast.TimeUnitExpr, *ast.GetFormatSelectorExpr, *test_driver.ValueExpr:
+	case *test_driver.ParamMarkerExpr:
+		f.params = append(f.params, n)
 	case *ast.ColumnName:
 		f.columns = append(f.columns, n.Name.L)
 	case *ast.VariableExpr:

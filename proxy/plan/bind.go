@@ -128,24 +128,26 @@ func (k *keyed) bind(b *binding) (Targets, error) {
 	return b.everyShard(mode, shards), nil
 }
 
-// shards are those on which matching rows can be, by the first condition that
-// tells; all, when none does.
+// shards are those on which rows can be that meet every condition; all, when
+// no condition tells.
 func (k *keyed) shards(b *binding) ([]route.Shard, error) {
-	inexact := false
+	shards := k.table.Rule.Shards()
+	told := false
 	for _, p := range k.where {
 		missing := len(b.missing)
-		shards, ok := k.match(b, p)
-		if ok {
-			return shards, nil
+		found, ok := k.match(b, p)
+		if !ok {
+			b.missing = b.missing[:missing]
+			continue
 		}
-		b.missing = b.missing[:missing]
-		inexact = true
+		told = true
+		shards = slices.DeleteFunc(slices.Clone(shards), func(s route.Shard) bool { return !slices.Contains(found, s) })
 	}
-	if inexact && k.write {
+	if !told && len(k.where) > 0 && k.write {
 		return nil, unsupported("a value for the sharding key "+k.table.Name+"."+k.table.Rule.Column()+" that does not convert exactly, in a write",
 			"give it as the column stores it")
 	}
-	return k.table.Rule.Shards(), nil
+	return shards, nil
 }
 
 // match returns the shards of a condition's values, or false when a value may
@@ -173,7 +175,6 @@ func (k *keyed) match(b *binding, p predicate) ([]route.Shard, bool) {
 			shards = append(shards, shard)
 		}
 	}
-	slices.Sort(shards)
 	return shards, true
 }
 

@@ -54,9 +54,6 @@ func sameText(a, b string) bool {
 func padding(collation string) (pads, known bool) {
 	c := strings.ToLower(collation)
 	charset, rest, _ := strings.Cut(c, "_")
-	if charset == "uca1400" { // MariaDB's names without a character set
-		charset, rest = "utf8mb4", c
-	}
 	switch charset {
 	case "utf8mb4", "utf8mb3", "utf8":
 		return unicodePadding(charset, rest)
@@ -94,8 +91,6 @@ func unicodePadding(charset, rest string) (pads, known bool) {
 func charsetOf(collation string) string {
 	cs, _, _ := strings.Cut(strings.ToLower(collation), "_")
 	switch cs {
-	case "uca1400":
-		return "utf8mb4"
 	case "utf8":
 		return "utf8mb3"
 	}

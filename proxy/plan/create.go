@@ -289,8 +289,11 @@ func (d *definition) collate(t *Table, c *Column) {
 	if collation == "" {
 		collation = d.env.Catalog.Collation(t.Schema, charset)
 	}
-	if collation == "" || charsetOf(collation) == "binary" || charset == "binary" {
+	if collation == "" || charsetOf(collation) == "binary" || charset == "binary" || strings.HasPrefix(collation, "uca1400") {
 		return
+	}
+	if rest, old := strings.CutPrefix(collation, "utf8_"); old { // the servers' own name since MySQL 8.0.30 and MariaDB 10.6
+		collation = "utf8mb3_" + rest
 	}
 	c.Collation, c.Charset = collation, charsetOf(collation)
 }
@@ -320,7 +323,7 @@ func (d *definition) element(body span, column string) span {
 		case d.op(i, ')') && i < body.end:
 			depth--
 		case i == body.end, depth == 0 && d.op(i, ','):
-			if start < i && strings.EqualFold(d.lexed.resolve(d.toks[start]), column) {
+			if start < i && strings.EqualFold(d.lexed.name(d.toks[start]), column) {
 				return span{start, i}
 			}
 			start = i + 1
@@ -358,7 +361,7 @@ func (d *definition) settingAfter(i int) string {
 	}
 	switch t := d.toks[i]; t.kind {
 	case tokWord, tokQuoted:
-		return strings.ToLower(d.lexed.resolve(t))
+		return strings.ToLower(d.lexed.name(t))
 	case tokString:
 		return strings.ToLower(unquote(d.text(t), d.flags&lexNoBackslash == 0))
 	case tokOp, tokInt, tokDecimal, tokFloat, tokHex, tokBit, tokNString, tokParam, tokUserVar, tokSysVar:

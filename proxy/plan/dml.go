@@ -14,11 +14,14 @@ func (p *Planner) analyse(env *Env, s *scratch, template string) (*Plan, error) 
 	}
 	node, err := p.parse(template, s.flags)
 	if err != nil {
-		return nil, s.betterName(err)
+		return nil, p.unreadable(s)
 	}
 	f, r := walk(node)
 	if r != nil {
 		return nil, r
+	}
+	if !f.number(s.params) {
+		return nil, unsupported("a parameter in this place", "")
 	}
 	st, err := f.locate(env)
 	if err != nil {
@@ -35,19 +38,23 @@ func (p *Planner) analyse(env *Env, s *scratch, template string) (*Plan, error) 
 	return plan, nil
 }
 
-// betterName names what the parser does not know, where that can be said.
-func (l *lexed) betterName(err error) error {
-	for i := range l.toks {
+// unreadable says why the parser does not read a statement: by its own literals,
+// not by those of the template.
+func (p *Planner) unreadable(s *scratch) error {
+	for i := range s.toks {
 		switch {
-		case l.is(i, "RETURNING"):
+		case s.is(i, "RETURNING"):
 			return unsupported("RETURNING", "read the rows by a SELECT")
-		case l.is(i, "INTO") && i+1 < len(l.toks) && (l.toks[i+1].kind == tokUserVar || l.is(i+1, "DUMPFILE")):
+		case s.is(i, "INTO") && i+1 < len(s.toks) && (s.toks[i+1].kind == tokUserVar || s.is(i+1, "DUMPFILE") || s.is(i+1, "OUTFILE")):
 			return unsupported("SELECT ... INTO", "")
-		case l.is(i, "JSON_TABLE"):
+		case s.is(i, "JSON_TABLE"):
 			return unsupported("JSON_TABLE", "")
 		}
 	}
-	return err
+	if _, err := p.parse(string(s.canonical(nil)), s.flags); err != nil {
+		return err
+	}
+	return unsupported("a literal where the proxy cannot read one", "")
 }
 
 // analysis is the work on one statement.
@@ -203,6 +210,7 @@ func (a *analysis) everywhere(advice string) *Refusal {
 
 func (a *analysis) update(n *ast.UpdateStmt) error {
 	a.plan.Class, a.plan.Locking = ClassUpdate, true
+	a.plan.Pins &^= StateLastInsertID // the OK packet has it
 	if done, err := a.writeSite(); done || err != nil {
 		return err
 	}

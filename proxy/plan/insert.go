@@ -10,6 +10,7 @@ import (
 // insert plans INSERT and REPLACE.
 func (a *analysis) insert(n *ast.InsertStmt) error {
 	a.plan.Class, a.plan.Locking = ClassInsert, true
+	a.plan.Pins &^= StateLastInsertID // the OK packet has it
 	if n.IsReplace {
 		a.plan.Class = ClassReplace
 	}

@@ -85,9 +85,10 @@ func (p *Planner) Plan(env Env, sql string) (*Plan, error) {
 		return nil, err
 	}
 	if s.cacheable() {
-		return p.cached(&env, s)
+		return p.cached(env, s)
 	}
-	plan, err := p.verb(&env, s)
+	kept := env // escapes, so that the common path need not
+	plan, err := p.verb(&kept, s)
 	if err != nil {
 		return nil, err
 	}
@@ -118,14 +119,15 @@ func (l *lexed) cacheable() bool {
 }
 
 // cached returns the remembered plan of the statement's fingerprint, or makes it.
-func (p *Planner) cached(env *Env, s *scratch) (*Plan, error) {
+func (p *Planner) cached(env Env, s *scratch) (*Plan, error) {
 	s.key = s.template(s.key[:0])
 	n := len(s.key)
 	s.key = env.appendKey(s.key, s.flags)
 	if plan := p.cache.get(s.key); plan != nil {
 		return plan, nil
 	}
-	plan, err := p.analyse(env, s, string(s.key[:n]))
+	kept := env // escapes, so that the common path need not
+	plan, err := p.analyse(&kept, s, string(s.key[:n]))
 	if err != nil {
 		return nil, err
 	}
