@@ -58,7 +58,7 @@ func TestBadConfigIsRefusedWithTheKey(t *testing.T) {
 	for name, c := range map[string]struct{ add, want string }{
 		"unknown key":       {"colour: red\n", "colour"},
 		"duplicate key":     {"node: 1\nnode: 2\n", "node"},
-		"position":          {"recovery: { bat: 1s }\n", "[12:13]"},
+		"position":          {"recovery: { bat: 1s }\n", "[9:13]"},
 		"no such shard":     {"default_table: { shard: s7 }\n", "s7"},
 		"bad word":          {"default_table: maybe\n", "maybe"},
 		"role":              {"listen: { data: nonsense }\n", "listen.data"},

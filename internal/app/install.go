@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -197,7 +198,11 @@ func identify(ctx context.Context, members []member, s *state) (xa.ClusterID, er
 	if err != nil {
 		return 0, err
 	}
-	if err := complete(ctx, members, known); err != nil {
+	whole, err := remember(ctx, members, known)
+	if err != nil {
+		return 0, err
+	}
+	if err := complete(ctx, members, whole); err != nil {
 		return 0, err
 	}
 	if err := consistent(members); err != nil {
@@ -231,7 +236,7 @@ func complete(ctx context.Context, members []member, known directory) error {
 			m.meta = xamysql.Meta{Version: xamysql.SchemaVersion, Cluster: known.Cluster, Shard: number, Name: m.name}
 			m.installed = true
 		case m.err != nil:
-			return fmt.Errorf("shard %s does not answer (%w), and its number is not known in the state directory: start once while it answers", m.name, m.err)
+			return fmt.Errorf("shard %s does not answer (%w), and neither the state directory nor another shard knows its number: start once while it answers", m.name, m.err)
 		case !m.installed && remembered:
 			return fmt.Errorf("shard %s was number %d, but the server that answers has no schema xaproxy: was it restored or replaced?", m.name, number)
 		case !m.installed:
@@ -242,6 +247,35 @@ func complete(ctx context.Context, members []member, known directory) error {
 		return nil
 	}
 	return install(ctx, members)
+}
+
+// remember adds to known what the shards that answer know of those that do not.
+func remember(ctx context.Context, members []member, known directory) (directory, error) {
+	out := directory{Cluster: known.Cluster, Shards: maps.Clone(known.Shards)}
+	if out.Shards == nil {
+		out.Shards = map[string]xa.ShardID{}
+	}
+	if !slices.ContainsFunc(members, func(m member) bool { return m.err != nil }) {
+		return out, nil
+	}
+	for _, m := range members {
+		if m.err != nil || !m.installed {
+			continue
+		}
+		if out.Cluster == 0 {
+			out.Cluster = m.meta.Cluster
+		}
+		names, err := xamysql.ReadDirectory(ctx, m.dsn)
+		if err != nil {
+			return out, fmt.Errorf("shard %s: %w", m.name, err)
+		}
+		for name, number := range names {
+			if _, is := out.Shards[name]; !is {
+				out.Shards[name] = number
+			}
+		}
+	}
+	return out, nil
 }
 
 // sortedNaturally puts s2 before s10, so that numbers given at the first start

@@ -204,7 +204,34 @@ func (m *Main) startManager(ctx context.Context, cluster xa.ClusterID, node uint
 	if err != nil {
 		return err
 	}
-	return m.manager.Start(ctx)
+	if err := m.manager.Start(ctx); err != nil {
+		return err
+	}
+	m.tellDirectory(ctx)
+	return nil
+}
+
+// tellDirectory stores the shards' names and numbers at every shard that
+// answers, for proxies that start while one does not.
+func (m *Main) tellDirectory(ctx context.Context) {
+	names := map[string]xa.ShardID{}
+	for _, u := range m.shards {
+		names[u.name] = u.meta.Shard
+	}
+	ctx, cancel := context.WithTimeout(ctx, surveyTime)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, u := range m.shards {
+		if u.err != nil {
+			continue
+		}
+		wg.Go(func() {
+			if err := u.store.StoreDirectory(ctx, names); err != nil {
+				m.log.Warn("the directory of shards was not stored", slog.String("shard", u.name), slog.Any("err", err))
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func (m *Main) resources() []tm.Shard {

@@ -152,6 +152,7 @@ func schema() []string {
 		"CREATE TABLE IF NOT EXISTS xaproxy.node (node_id INT UNSIGNED NOT NULL, incarnation INT UNSIGNED NOT NULL, " +
 			"state CHAR(1) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, beat BIGINT UNSIGNED NOT NULL, " +
 			"collected_upto BIGINT UNSIGNED NOT NULL, endpoint VARCHAR(255) NOT NULL, PRIMARY KEY (node_id, incarnation))" + options,
+		"CREATE TABLE IF NOT EXISTS xaproxy.shard (name VARBINARY(255) NOT NULL PRIMARY KEY, number SMALLINT UNSIGNED NOT NULL)" + options,
 		"CREATE TABLE IF NOT EXISTS xaproxy.barrier (node_id INT UNSIGNED NOT NULL PRIMARY KEY, passed BIGINT UNSIGNED NOT NULL)" + options,
 		"CREATE TABLE IF NOT EXISTS xaproxy.heuristic (name VARBINARY(255) NOT NULL, branch VARBINARY(64) NOT NULL, " +
 			"decided CHAR(1) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, reason VARBINARY(4096) NOT NULL, " +
