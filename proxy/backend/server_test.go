@@ -370,7 +370,8 @@ func TestPoolOnARealServer(t *testing.T) {
 			}
 			o := b.options()
 			o.Lease, o.TLS = time.Second, secure
-			p := backend.NewPool(o, backend.PoolOptions{MaxConns: 2, Log: slog.New(slog.DiscardHandler)})
+			// One connection: while it is being pinged, callers wait for it instead of dialing another.
+			p := backend.NewPool(o, backend.PoolOptions{MaxConns: 1, Log: slog.New(slog.DiscardHandler)})
 			c, err := p.Get(t.Context(), backend.State{})
 			if err != nil {
 				t.Fatal(err)
