@@ -91,7 +91,7 @@ type Qualifier struct {
 	Ordinal uint16 // 1 to 1023; 0 is home
 }
 
-// ErrForeign: the name is not one of ours, or of another cluster.
+// ErrForeign says that a name is not one of ours, or of another cluster.
 var ErrForeign = errors.New("not a transaction of this cluster")
 
 const (

@@ -19,7 +19,7 @@ import (
 )
 
 // version is set by the linker for releases.
-var version = "" //nolint:gochecknoglobals // the linker needs a variable
+var version = ""
 
 func main() {
 	os.Exit(run()) //nolint:forbidigo // this is main

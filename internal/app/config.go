@@ -202,7 +202,7 @@ func (c *Config) expand() error {
 }
 
 // secretPattern finds ${env:NAME} and ${file:PATH}.
-var secretPattern = regexp.MustCompile(`\$\{(env|file):([^}]*)\}`) //nolint:gochecknoglobals // compiled once, never changed
+var secretPattern = regexp.MustCompile(`\$\{(env|file):([^}]*)\}`)
 
 func expandSecret(s string) (string, error) {
 	var failed error

@@ -96,7 +96,7 @@ func (m *Main) open(ctx context.Context) error {
 	if err := m.listen(ctx); err != nil {
 		return err
 	}
-	if err := m.openShards(members, cluster, node); err != nil {
+	if err := m.openShards(members, cluster, node); err != nil { //nolint:contextcheck // pools live longer than the start
 		return err
 	}
 	if err := m.startManager(ctx, cluster, node); err != nil {

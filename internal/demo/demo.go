@@ -17,7 +17,7 @@ import (
 	"strings"
 	"time"
 
-	_ "github.com/go-sql-driver/mysql" // the application's driver
+	"github.com/go-sql-driver/mysql"
 
 	"xaproxy/internal/faultwire"
 	"xaproxy/internal/launch"
@@ -40,6 +40,10 @@ const (
 // Run shows everything and returns an error when an invariant did not hold.
 func Run(ctx context.Context, o Options) error {
 	s := &show{out: o.Out, program: o.Program}
+	// What the driver thinks of a killed proxy is shown as the application's error.
+	if err := mysql.SetLogger(&mysql.NopLogger{}); err != nil {
+		return err
+	}
 	if err := s.open(ctx); err != nil {
 		return errors.Join(err, s.close())
 	}

@@ -54,7 +54,7 @@ func (t *trace) stop(out io.Writer) {
 				line("->", "OK")
 			}
 		case faultwire.Held:
-			line("!!", "the fault strikes: "+e.Verb().String())
+			line("!!", "kill -9")
 		case faultwire.Dropped, faultwire.Opened, faultwire.Closed:
 		}
 	}

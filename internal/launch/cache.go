@@ -102,10 +102,7 @@ func readJSON(path string, into any) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := json.Unmarshal(b, into); err != nil {
-		return false, nil // written by something else, or damaged: as good as absent
-	}
-	return true, nil
+	return json.Unmarshal(b, into) == nil, nil // damaged, or written by something else: as good as absent
 }
 
 // writeJSON replaces the file in one step: a reader sees the old content or the new one.

@@ -116,7 +116,7 @@ func fetch(ctx context.Context, e Engine, dir string, say progress) (installatio
 	if err != nil {
 		return installation{}, err
 	}
-	defer l.Close() //nolint:errcheck // ends the lock
+	defer l.Close()
 	if inst, ok := completed(dir); ok {
 		return inst, nil
 	}
@@ -245,7 +245,7 @@ func (i installation) env() []string {
 	return env
 }
 
-var versionPattern = regexp.MustCompile(`\b(\d+)\.(\d+)\.(\d+)\b`) //nolint:gochecknoglobals // immutable
+var versionPattern = regexp.MustCompile(`\b(\d+)\.(\d+)\.(\d+)\b`)
 
 // serverVersion runs the server for its version and refuses one of the wrong family or too old for xaproxy.
 func serverVersion(ctx context.Context, e Engine, program string) (string, error) {

@@ -133,7 +133,7 @@ func reapInstance(ctx context.Context, link string) error {
 	if err != nil {
 		return err
 	}
-	defer held.Close() //nolint:errcheck // ends the lock
+	defer held.Close()
 	r, err := readRecord(dir)
 	if err != nil {
 		return err

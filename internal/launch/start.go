@@ -188,7 +188,7 @@ func (s *Server) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer printed.Close() //nolint:errcheck // the process has its own
+	defer printed.Close()
 	begin := time.Now()
 	p, err := startProcess(command{
 		program: s.template.Installation.Server,
@@ -221,25 +221,23 @@ func (s *Server) awaitReady(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close() //nolint:errcheck // nothing was written
+	defer db.Close()
+	var data string
 	var last error
 	err = poll(ctx, 10*time.Millisecond, func() (bool, error) {
 		if !p.alive() {
-			return false, fmt.Errorf("the server ended: %w", errors.Join(p.err, last))
+			return false, fmt.Errorf("the server ended: %w", p.err)
 		}
-		var data string
-		if last = db.QueryRowContext(ctx, "SELECT @@datadir").Scan(&data); last != nil {
-			return false, nil
-		}
-		if want := filepath.Join(s.dir, "data"); !sameDir(data, want) {
-			return false, fmt.Errorf("another server answers on the port: its data directory is %s, not %s", data, want)
-		}
-		return true, nil
+		last = db.QueryRowContext(ctx, "SELECT @@datadir").Scan(&data)
+		return last == nil, nil
 	})
-	if err != nil && p.alive() {
-		err = errors.Join(err, last)
+	if err != nil {
+		return errors.Join(err, last)
 	}
-	return err
+	if want := filepath.Join(s.dir, "data"); !sameDir(data, want) {
+		return fmt.Errorf("another server answers on the port: its data directory is %s, not %s", data, want)
+	}
+	return nil
 }
 
 // sameDir reports whether two paths lead to one directory.

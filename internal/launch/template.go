@@ -37,7 +37,7 @@ func ensureTemplate(ctx context.Context, e Engine, inst installation, dir string
 	if err != nil {
 		return nil, err
 	}
-	defer l.Close() //nolint:errcheck // ends the lock
+	defer l.Close()
 	if t, ok := completedTemplate(dir, inst); ok {
 		return t, nil
 	}

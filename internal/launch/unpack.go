@@ -101,7 +101,7 @@ func hasInterpreter(path string) bool {
 	if err != nil {
 		return false // a script
 	}
-	defer f.Close() //nolint:errcheck // opened for reading
+	defer f.Close()
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
 			return true

@@ -132,7 +132,7 @@ func (h *Handler) Query(ctx context.Context, c proxy.Client, sql string) (*proxy
 }
 
 // comments are removed before a statement is matched.
-var comments = regexp.MustCompile(`(?s)/\*.*?\*/|(?m:(?:--\s|#).*$)`) //nolint:gochecknoglobals // compiled once, never changed
+var comments = regexp.MustCompile(`(?s)/\*.*?\*/|(?m:(?:--\s|#).*$)`)
 
 func trim(sql string) string {
 	return strings.TrimRight(strings.TrimSpace(comments.ReplaceAllString(sql, " ")), "; \t\r\n")

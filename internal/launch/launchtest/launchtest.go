@@ -73,7 +73,7 @@ func stopAll(servers []*launch.Server) error {
 }
 
 // shared holds the servers of the process: tests get at them without a thing to pass around.
-var shared sharedServers //nolint:gochecknoglobals // one per test process is the point; see Main
+var shared sharedServers
 
 type sharedServers struct {
 	mu      sync.Mutex
