@@ -92,7 +92,7 @@ func (m *Manager) collectLoop(ctx context.Context, s *site) {
 func (m *Manager) collectQueue(ctx context.Context, s *site) {
 	for ctx.Err() == nil {
 		batch := s.due(time.Now(), m.time.Retain)
-		if len(batch) == 0 || m.collect(ctx, s, batch) != nil {
+		if len(batch) == 0 || m.collect(ctx, s, xa.AskOwner, batch) != nil {
 			return // what failed stays queued
 		}
 		s.collected(len(batch))
@@ -103,10 +103,10 @@ func (m *Manager) collectQueue(ctx context.Context, s *site) {
 }
 
 // collect removes claims; the rules have been checked.
-func (m *Manager) collect(ctx context.Context, s *site, batch []xa.Claim) error {
+func (m *Manager) collect(ctx context.Context, s *site, a xa.Asker, batch []xa.Claim) error {
 	ctx, cancel := context.WithTimeout(ctx, m.time.VerbTimeout)
 	defer cancel()
-	if err := s.Claims.Collect(ctx, batch); err != nil {
+	if err := s.Claims.Collect(ctx, a, batch); err != nil {
 		return fmt.Errorf("collect claims at shard %s: %w", s.name, err)
 	}
 	m.count.collected.Add(int64(len(batch)))
@@ -143,14 +143,14 @@ func (m *Manager) sweepPass(ctx context.Context, s *site) (left int, err error) 
 			continue
 		}
 		if batch = append(batch, c.claim); len(batch) == collectBatch {
-			if err := m.collect(ctx, s, batch); err != nil {
+			if err := m.collect(ctx, s, xa.AskRecoverer, batch); err != nil {
 				return left, err
 			}
 			batch = batch[:0]
 		}
 	}
 	if len(batch) > 0 {
-		err = m.collect(ctx, s, batch)
+		err = m.collect(ctx, s, xa.AskRecoverer, batch)
 	}
 	m.quiet(strays)
 	return left, err

@@ -88,9 +88,9 @@ func (m *Manager) locate(g xa.GlobalID) (xa.GlobalName, *site, error) {
 	return n, home, nil
 }
 
-// standing reads what home says about r.Global. The claim is read first: a
-// commit claim that was collected before that raised collected_upto in the same
-// transaction, so the node row, read second, shows it.
+// standing reads what home says about r.Global: claim and collected_upto in one
+// statement, else a crash of home between two readings could take back what the
+// first had seen.
 func (m *Manager) standing(ctx context.Context, home *site, r *Report) (protocol.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.time.VerbTimeout)
 	defer cancel()
@@ -100,23 +100,10 @@ func (m *Manager) standing(ctx context.Context, home *site, r *Report) (protocol
 		return 0, fmt.Errorf("read the claim of %s at shard %s: %w", r.Global, home.name, err)
 	}
 	r.Participants = d.Participants
-	s := protocol.Standing{
-		Row: d.Outcome, Sequence: r.Name.Sequence,
+	return protocol.ReadOutcome(protocol.Standing{
+		Row: d.Outcome, Sequence: r.Name.Sequence, CollectedUpto: d.CollectedUpto,
 		OwnerLive: live, InLiveTable: live,
-	}
-	if d.Outcome == xa.Committed {
-		return protocol.ReadOutcome(s), nil
-	}
-	rows, err := home.Nodes.Nodes(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("read the node table at shard %s: %w", home.name, err)
-	}
-	for _, n := range rows {
-		if n.ID == r.Name.Node && n.Incarnation == r.Name.Incarnation {
-			s.CollectedUpto = n.CollectedUpto
-		}
-	}
-	return protocol.ReadOutcome(s), nil
+	}), nil
 }
 
 // InDoubt lists the prepared branches at all shards, and an error for each

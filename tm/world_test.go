@@ -511,13 +511,17 @@ func (l link) Fence(ctx context.Context, g xa.GlobalID, a xa.Asker, o xa.Owner) 
 	return read(l.s.w, &out), err
 }
 
-func (l link) Peek(ctx context.Context, g xa.GlobalID) (xa.Decision, error) {
-	d := xa.Decision{Global: g}
+func (l link) Peek(ctx context.Context, g xa.GlobalID) (xa.Record, error) {
+	d := xa.Record{Decision: xa.Decision{Global: g}}
 	err := l.call(ctx, "peek", func() error {
 		if row, there := l.s.claims[g]; there {
-			d = row.d
+			d.Decision = row.d
 		}
-		return nil
+		n, err := g.Parse()
+		if owner := l.s.nodes[[2]uint32{n.Node, n.Incarnation}]; owner != nil {
+			d.OwnerDead, d.CollectedUpto = owner.Dead, owner.CollectedUpto
+		}
+		return err
 	})
 	return read(l.s.w, &d), err
 }
@@ -542,21 +546,24 @@ func (l link) Sweep(ctx context.Context) iter.Seq2[xa.Claim, error] {
 	}
 }
 
-func (l link) Collect(ctx context.Context, claims []xa.Claim) error {
+func (l link) Collect(ctx context.Context, a xa.Asker, claims []xa.Claim) error {
 	return l.call(ctx, "collect", func() error {
 		for _, c := range claims {
 			row, there := l.s.claims[c.Global]
 			if !there || row.d.Outcome != c.Outcome {
 				continue
 			}
-			delete(l.s.claims, c.Global)
 			n, err := c.Global.Parse()
 			if err != nil {
 				return err
 			}
 			if owner := l.s.nodes[[2]uint32{n.Node, n.Incarnation}]; owner != nil && c.Outcome == xa.Committed {
+				if a == xa.AskRecoverer && !owner.Dead {
+					return errors.New("the owner is not marked dead")
+				}
 				owner.CollectedUpto = max(owner.CollectedUpto, n.Sequence)
 			}
+			delete(l.s.claims, c.Global)
 		}
 		return nil
 	})

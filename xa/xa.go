@@ -164,16 +164,28 @@ type ClaimStore interface {
 	Fence(ctx context.Context, g GlobalID, a Asker, o Owner) (Outcome, error)
 	// Peek returns what is recorded without changing anything: Undecided when
 	// there is no row. Committed is durable (R10).
-	Peek(ctx context.Context, g GlobalID) (Decision, error)
+	Peek(ctx context.Context, g GlobalID) (Record, error)
 	// Sweep lists what is recorded, for collection.
 	Sweep(ctx context.Context) iter.Seq2[Claim, error]
-	// Collect removes the claims; the caller has checked rules R1 to R4. It
-	// raises collected_upto of each owner's incarnation in the same commit.
-	Collect(ctx context.Context, claims []Claim) error
+	// Collect removes the claims, where they still say what they said; the
+	// caller has checked rules R1 to R4. It raises collected_upto of each
+	// commit's owner in the same commit. AskOwner: all commits among them are
+	// the caller's own incarnation's. AskRecoverer: a commit whose owner is not
+	// marked dead in this very transaction fails the call (R2: a mark that was
+	// read earlier may have been visible but not durable).
+	Collect(ctx context.Context, a Asker, claims []Claim) error
 	// HomeGone reports whether the session that g names as home's can no longer
 	// commit: absent from the server's session list, or the server's run over
 	// (rule R3).
 	HomeGone(ctx context.Context, g GlobalID) (bool, error)
+}
+
+// Record is what one reading, in one statement, found of a claim and of the row
+// of the incarnation that made its gtrid.
+type Record struct {
+	Decision             // Undecided: no claim
+	OwnerDead     bool   // marked dead here
+	CollectedUpto uint64 // of the owner here; 0 without a row
 }
 
 // Claim is a recorded decision and its age by the server's own clock.

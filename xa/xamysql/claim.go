@@ -104,13 +104,14 @@ func (c control) proposeAbort(ctx context.Context, g xa.GlobalID, n xa.GlobalNam
 type record struct {
 	decision xa.Decision // Outcome Undecided: no row
 	owner    string      // node.state, "" without a row
+	upto     uint64      // node.collected_upto
 }
 
 // recorded reads the claim of g and its owner's state in one statement. A commit is reported only after a write of our
 // own was committed behind it on the same connection: without a binary log a commit is visible before it is durable
 // (R10).
 func (s *Shard) recorded(ctx context.Context, c control, g xa.GlobalID, n xa.GlobalName) (record, error) {
-	all, err := c.list(ctx, "SELECT c.outcome, c.participants, n.state FROM (SELECT 1 AS one) AS o LEFT JOIN xaproxy.claim AS c ON c.name="+
+	all, err := c.list(ctx, "SELECT c.outcome, c.participants, n.state, n.collected_upto FROM (SELECT 1 AS one) AS o LEFT JOIN xaproxy.claim AS c ON c.name="+
 		literal(string(g))+" LEFT JOIN xaproxy.node AS n ON n.node_id="+digits(n.Node)+" AND n.incarnation="+digits(n.Incarnation))
 	if err != nil {
 		return record{}, err
@@ -120,6 +121,11 @@ func (s *Shard) recorded(ctx context.Context, c control, g xa.GlobalID, n xa.Glo
 	}
 	row := all[0]
 	r := record{decision: xa.Decision{Global: g}, owner: row[2]}
+	if row[3] != "" {
+		if r.upto, err = strconv.ParseUint(row[3], 10, 64); err != nil {
+			return record{}, fmt.Errorf("collected_upto %q: %w", row[3], err)
+		}
+	}
 	if row[0] == "" {
 		return r, nil
 	}
@@ -167,26 +173,25 @@ func (c control) barrier(ctx context.Context, node uint32) error {
 }
 
 // Peek implements xa.ClaimStore.
-func (s *Shard) Peek(ctx context.Context, g xa.GlobalID) (xa.Decision, error) {
-	d, err := s.peek(ctx, g)
+func (s *Shard) Peek(ctx context.Context, g xa.GlobalID) (xa.Record, error) {
+	r, err := s.peek(ctx, g)
 	if err != nil {
-		return xa.Decision{}, s.fail(fmt.Sprintf("read the claim of %q", g), err)
+		return xa.Record{}, s.fail(fmt.Sprintf("read the claim of %q", g), err)
 	}
-	return d, nil
+	return xa.Record{Decision: r.decision, OwnerDead: r.owner == stateDead, CollectedUpto: r.upto}, nil
 }
 
-func (s *Shard) peek(ctx context.Context, g xa.GlobalID) (xa.Decision, error) {
+func (s *Shard) peek(ctx context.Context, g xa.GlobalID) (record, error) {
 	n, err := s.home(g)
 	if err != nil {
-		return xa.Decision{}, err
+		return record{}, err
 	}
 	c, err := primary(ctx, s.settle)
 	if err != nil {
-		return xa.Decision{}, err
+		return record{}, err
 	}
 	defer c.putBack()
-	r, err := s.recorded(ctx, c, g, n)
-	return r.decision, err
+	return s.recorded(ctx, c, g, n)
 }
 
 // Sweep implements xa.ClaimStore. Names that are not of this cluster's transactions are left out. A claim that is
@@ -258,9 +263,9 @@ func claimOf(row []string) (xa.Claim, error) {
 
 // Collect implements xa.ClaimStore. A row is removed only while it says what the claim says. The owners' incarnations
 // must have rows here when commits are collected: they carry collected_upto.
-func (s *Shard) Collect(ctx context.Context, claims []xa.Claim) error {
+func (s *Shard) Collect(ctx context.Context, a xa.Asker, claims []xa.Claim) error {
 	for batch := range slices.Chunk(claims, collectBatch) {
-		if err := s.collect(ctx, batch); err != nil {
+		if err := s.collect(ctx, a, batch); err != nil {
 			return s.fail("collect claims", err)
 		}
 	}
@@ -274,7 +279,7 @@ func (i incarnation) compare(j incarnation) int {
 	return cmp.Or(cmp.Compare(i.node, j.node), cmp.Compare(i.number, j.number))
 }
 
-func (s *Shard) collect(ctx context.Context, claims []xa.Claim) (err error) {
+func (s *Shard) collect(ctx context.Context, a xa.Asker, claims []xa.Claim) (err error) {
 	commits, aborts, upto, err := s.sorted(claims)
 	if err != nil {
 		return err
@@ -295,7 +300,7 @@ func (s *Shard) collect(ctx context.Context, claims []xa.Claim) (err error) {
 	}()
 	// In the same order everywhere, so that two collectors do not deadlock.
 	for _, i := range slices.SortedFunc(maps.Keys(upto), incarnation.compare) {
-		if err := raise(ctx, tx, i, upto[i]); err != nil {
+		if err := raise(ctx, tx, a, i, upto[i]); err != nil {
 			return err
 		}
 	}
@@ -325,17 +330,21 @@ func ignoreDone(err error) error {
 	return err
 }
 
-// raise makes an absent claim at or below sequence mean "ended, no longer recorded".
-func raise(ctx context.Context, tx *sql.Tx, i incarnation, sequence uint64) error {
-	_, err := tx.ExecContext(ctx, "UPDATE xaproxy.node SET collected_upto=GREATEST(collected_upto,"+strconv.FormatUint(sequence, 10)+") WHERE "+nodeKey(i.node, i.number))
+// raise makes an absent claim at or below sequence mean "ended, no longer recorded". The owner's row is locked first: what
+// a recoverer deletes belongs to an incarnation that is marked dead in the same commit as the deletion.
+func raise(ctx context.Context, tx *sql.Tx, a xa.Asker, i incarnation, sequence uint64) error {
+	var state string
+	err := tx.QueryRowContext(ctx, "SELECT state FROM xaproxy.node WHERE "+nodeKey(i.node, i.number)+" FOR UPDATE").Scan(&state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("%w: node %d, incarnation %d", ErrUnregistered, i.node, i.number)
+	}
 	if err != nil {
 		return err
 	}
-	var there int
-	err = tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM xaproxy.node WHERE "+nodeKey(i.node, i.number)).Scan(&there)
-	if err == nil && there != 1 {
-		err = fmt.Errorf("%w: node %d, incarnation %d", ErrUnregistered, i.node, i.number)
+	if a == xa.AskRecoverer && state != stateDead {
+		return fmt.Errorf("%w: node %d, incarnation %d", ErrOwnerLive, i.node, i.number)
 	}
+	_, err = tx.ExecContext(ctx, "UPDATE xaproxy.node SET collected_upto=GREATEST(collected_upto,"+strconv.FormatUint(sequence, 10)+") WHERE "+nodeKey(i.node, i.number))
 	return err
 }
 

@@ -133,6 +133,9 @@ func (s *Shard) finish(ctx context.Context, f finish) error {
 		if err := c.clear(ctx, f.session, f.owner); err != nil {
 			return err
 		}
+		if err := c.detached(ctx, f.session); err != nil && false {
+			return err
+		}
 	}
 	verb := xaRollback(f.id)
 	if f.decided == xa.Committed {

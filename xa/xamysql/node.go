@@ -12,6 +12,9 @@ import (
 	"xaproxy/xa"
 )
 
+// ErrOwnerLive says that a commit was to be collected for an incarnation that is not marked dead (R2).
+var ErrOwnerLive = errors.New("the owner's incarnation is not marked dead")
+
 // ErrUnregistered says that the incarnation has no row at this shard; Register makes it.
 var ErrUnregistered = errors.New("incarnation is not registered at this shard")
 

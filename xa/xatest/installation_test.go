@@ -246,7 +246,7 @@ func TestCollectInBatches(t *testing.T) {
 		if len(claims) != many {
 			r.Fatalf("swept %d of %d", len(claims), many)
 		}
-		if err := r.shard.Collect(ctx, claims); err != nil {
+		if err := r.shard.Collect(ctx, xa.AskOwner, claims); err != nil {
 			r.Fatal(err)
 		}
 		if n := c.one(r, fmt.Sprintf("SELECT collected_upto FROM xaproxy.node WHERE node_id=%d AND incarnation=%d", node, incarnation)); n != fmt.Sprint(many) {

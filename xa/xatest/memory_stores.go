@@ -54,15 +54,18 @@ func (m *Memory) Fence(ctx context.Context, g xa.GlobalID, a xa.Asker, _ xa.Owne
 }
 
 // Peek implements xa.ClaimStore.
-func (m *Memory) Peek(ctx context.Context, g xa.GlobalID) (xa.Decision, error) {
-	if _, err := m.home(g); err != nil {
-		return xa.Decision{}, err
+func (m *Memory) Peek(ctx context.Context, g xa.GlobalID) (xa.Record, error) {
+	n, err := m.home(g)
+	if err != nil {
+		return xa.Record{}, err
 	}
-	d := xa.Decision{Global: g}
-	err := m.act(ctx, OpPeek, nil, func() error {
+	d := xa.Record{Decision: xa.Decision{Global: g}}
+	err = m.act(ctx, OpPeek, nil, func() error {
 		if c, ok := m.claims[g]; ok {
-			d = c.Decision
+			d.Decision = c.Decision
 		}
+		owner := m.nodes[[2]uint32{n.Node, n.Incarnation}]
+		d.OwnerDead, d.CollectedUpto = owner.Dead, owner.CollectedUpto
 		return nil
 	})
 	return d, err
@@ -90,7 +93,7 @@ func (m *Memory) Sweep(ctx context.Context) iter.Seq2[xa.Claim, error] {
 }
 
 // Collect implements xa.ClaimStore.
-func (m *Memory) Collect(ctx context.Context, claims []xa.Claim) error {
+func (m *Memory) Collect(ctx context.Context, a xa.Asker, claims []xa.Claim) error {
 	return m.act(ctx, OpCollect, nil, func() error {
 		nodes := maps.Clone(m.nodes)
 		for _, c := range claims {
@@ -104,6 +107,9 @@ func (m *Memory) Collect(ctx context.Context, claims []xa.Claim) error {
 				row, registered := nodes[key]
 				if !registered {
 					return errors.New("the owner's incarnation has no row")
+				}
+				if a == xa.AskRecoverer && !row.Dead {
+					return errors.New("the owner's incarnation is not marked dead")
 				}
 				row.CollectedUpto = max(row.CollectedUpto, n.Sequence)
 				nodes[key] = row

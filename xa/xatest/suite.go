@@ -219,7 +219,7 @@ func (s *suite) wantFence(t *testing.T, g xa.GlobalID, a xa.Asker, want xa.Outco
 	}
 }
 
-func (s *suite) wantPeek(t *testing.T, g xa.GlobalID, want xa.Outcome) xa.Decision {
+func (s *suite) wantPeek(t *testing.T, g xa.GlobalID, want xa.Outcome) xa.Record {
 	t.Helper()
 	d, err := s.shard.Peek(s.ctx, g)
 	must(t, err)

@@ -197,13 +197,13 @@ func collect(t *testing.T, s *suite) {
 		if !there {
 			t.Fatal("not swept")
 		}
-		must(t, s.shard.Collect(s.ctx, []xa.Claim{c}))
+		must(t, s.shard.Collect(s.ctx, xa.AskOwner, []xa.Claim{c}))
 		s.wantPeek(t, step.h.g, xa.Undecided)
 		if n, ok := s.self(t); !ok || n.CollectedUpto != step.upto {
 			t.Fatalf("collected_upto is %d, want %d", n.CollectedUpto, step.upto)
 		}
 	}
-	must(t, s.shard.Collect(s.ctx, nil))
+	must(t, s.shard.Collect(s.ctx, xa.AskOwner, nil))
 }
 
 // collectExact: a claim that says something else by now stays, and commits of an incarnation without a row stay.
@@ -211,17 +211,25 @@ func collectExact(t *testing.T, s *suite) {
 	h := s.committed(t)
 	commit := xa.Claim{Decision: xa.Decision{Global: h.g, Outcome: xa.Committed}}
 	abort := xa.Claim{Decision: xa.Decision{Global: h.g, Outcome: xa.Aborted}}
-	must(t, s.shard.Collect(s.ctx, []xa.Claim{abort}))
+	must(t, s.shard.Collect(s.ctx, xa.AskOwner, []xa.Claim{abort}))
 	s.wantPeek(t, h.g, xa.Committed)
-	if s.shard.Collect(s.ctx, []xa.Claim{commit}) == nil {
+	if s.shard.Collect(s.ctx, xa.AskOwner, []xa.Claim{commit}) == nil {
 		t.Fatal("collected without a row for collected_upto")
 	}
 	s.wantPeek(t, h.g, xa.Committed)
-	if s.shard.Collect(s.ctx, []xa.Claim{{Decision: xa.Decision{Global: h.g}}}) == nil {
+	if s.shard.Collect(s.ctx, xa.AskOwner, []xa.Claim{{Decision: xa.Decision{Global: h.g}}}) == nil {
 		t.Fatal("collected something undecided")
 	}
+	s.register(t)
+	if s.shard.Collect(s.ctx, xa.AskRecoverer, []xa.Claim{commit}) == nil {
+		t.Fatal("collected the commit of an incarnation that is not marked dead (R2)")
+	}
+	s.wantPeek(t, h.g, xa.Committed)
 	must(t, s.shard.MarkDead(s.ctx, playedNode, s.incarnation))
-	must(t, s.shard.Collect(s.ctx, []xa.Claim{commit}))
+	if d := s.wantPeek(t, h.g, xa.Committed); !d.OwnerDead {
+		t.Fatal("peek does not see the dead mark")
+	}
+	must(t, s.shard.Collect(s.ctx, xa.AskRecoverer, []xa.Claim{commit}))
 	s.wantPeek(t, h.g, xa.Undecided)
 	if n, ok := s.self(t); !ok || !n.Dead || n.CollectedUpto != s.sequence {
 		t.Fatalf("the node's row is %+v", n)

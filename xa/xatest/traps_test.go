@@ -72,7 +72,7 @@ func (r *rig) wantPrepared(b xa.Branch) {
 	}
 }
 
-func (r *rig) wantClaim(g xa.GlobalID, want xa.Outcome) xa.Decision {
+func (r *rig) wantClaim(g xa.GlobalID, want xa.Outcome) xa.Record {
 	r.Helper()
 	d, err := r.shard.Peek(r.Context(), g)
 	if err != nil || d.Outcome != want {

@@ -1,0 +1,80 @@
+package xamysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"xaproxy/xa"
+)
+
+// MariaDB ends a session in this order (unlink_thd): its prepared branch is given up by the server layer, so that others
+// may commit it; the session leaves the session list; InnoDB gives the branch up. An XA COMMIT or XA ROLLBACK between
+// the last two finds the branch in the server layer and not in InnoDB, answers OK and does nothing; nobody can end the
+// branch until the server is restarted. So absence from the session list is not enough: InnoDB must be asked, too.
+// information_schema.innodb_trx does not serve: it may show an old copy for as long as somebody reads it often.
+
+// detachWait bounds the wait for InnoDB to give a gone session's branch up, which takes microseconds of work.
+const detachWait = 2 * time.Second
+
+var errStatus = errors.New("InnoDB's status does not tell which sessions have transactions")
+
+// detached waits until InnoDB has no transaction of a session that has left the session list.
+func (c control) detached(ctx context.Context, id xa.SessionID) error {
+	if !xa.SameRun(id.Run, c.session.Run) || id.Conn == c.session.Conn {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, detachWait)
+	defer cancel()
+	pause := time.NewTicker(poll)
+	defer pause.Stop()
+	for {
+		attached, err := c.attached(ctx, id)
+		if err != nil || !attached {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: InnoDB has a transaction of connection %d, which has ended: %w", xa.ErrBusy, id.Conn, ctx.Err())
+		case <-pause.C:
+		}
+	}
+}
+
+// attached asks InnoDB whether it has a transaction of the session. Our own session has one meanwhile and must be shown,
+// else the answer is not understood.
+func (c control) attached(ctx context.Context, id xa.SessionID) (attached bool, err error) {
+	if _, err := c.exec(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
+		return false, err
+	}
+	defer func() {
+		_, end := c.exec(ctx, sqlRollback)
+		err = errors.Join(err, end)
+	}()
+	all, err := c.list(ctx, "SHOW ENGINE INNODB STATUS")
+	if err != nil {
+		return false, err
+	}
+	if len(all) != 1 || len(all[0]) != 3 {
+		return false, errStatus
+	}
+	return attachedIn(all[0][2], c.session.Conn, id.Conn)
+}
+
+// attachedIn reads InnoDB's status: does connection id have a transaction? Connection self has one.
+func attachedIn(status string, self, id uint32) (bool, error) {
+	_, list, found := strings.Cut(status, "\nLIST OF TRANSACTIONS FOR EACH SESSION:\n")
+	if !found || strings.Contains(status, "... truncated...") || !strings.Contains(list, threadLine(self)) {
+		return false, errStatus
+	}
+	return strings.Contains(list, threadLine(id)), nil
+}
+
+// threadLine begins the line that names a transaction's session. Clients' statements are shown too: one that looks like
+// this line makes a session seem attached while it runs, never detached.
+func threadLine(id uint32) string {
+	return "\nMariaDB thread id " + strconv.FormatUint(uint64(id), 10) + ","
+}

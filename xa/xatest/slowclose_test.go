@@ -1,0 +1,59 @@
+package xatest_test
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"xaproxy/internal/launch"
+	"xaproxy/internal/launch/launchtest"
+	"xaproxy/xa"
+)
+
+// slowClose builds the library that makes the end of a session slow.
+func slowClose(t testing.TB) string {
+	t.Helper()
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		t.Skip("no C compiler")
+	}
+	library := filepath.Join(t.TempDir(), "slowclose.so")
+	out, err := exec.CommandContext(t.Context(), cc, "-shared", "-fPIC", "-O1", "-fno-builtin", "-o", library, "testdata/slowclose.c", "-ldl").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return library
+}
+
+// Rule: InnoDB, too, must have given the branch up. A MariaDB session leaves the session list before that, and an XA
+// COMMIT in between is answered OK and does nothing.
+func TestCommitBetweenSessionListAndInnoDB(t *testing.T) {
+	for _, e := range launch.Engines() {
+		if e.Family() != "mariadb" {
+			continue
+		}
+		t.Run(string(e), func(t *testing.T) {
+			t.Parallel()
+			s := launchtest.Start(t, launch.Options{Engine: e, Env: []string{"LD_PRELOAD=" + slowClose(t)}})[0]
+			install(t, s)
+			r := newRig(t, s)
+			check := r.dial()
+			check.do(t, "SET innodb_lock_wait_timeout=1")
+			for round := range 20 {
+				c := r.dial()
+				b := r.branch(c, true, r.add(1))
+				r.wantPrepared(b)
+				c.close()
+				end := r.shard.Commit
+				if round%2 == 1 {
+					end = r.shard.Rollback
+				}
+				r.untilEnded(func() error { return end(r.Context(), b.ID(), xa.OwnerAlive) })
+				if _, err := check.try(t, "SELECT v FROM "+r.table()+" WHERE id=1 FOR UPDATE"); err != nil {
+					t.Fatalf("round %d: ended, its lock is still there: %v", round, err)
+				}
+			}
+			r.wantValue(1, "10")
+		})
+	}
+}
