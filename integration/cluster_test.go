@@ -33,8 +33,13 @@ type shard struct {
 	server  *launch.Server
 	relay   *faultwire.Relay
 	journal *journal
-	db      *sql.DB // directly at the server, as root
+	db      *sql.DB   // directly at the server, as root
+	since   time.Time // of the server's present run
 }
+
+// grow waits until the server's run can be told from the next one: start times within two seconds count as the same
+// run, and then a session of the old run may seem to live on.
+func (s *shard) grow() { time.Sleep(time.Until(s.since.Add(3500 * time.Millisecond))) }
 
 // journal keeps what a relay saw.
 type journal struct {
@@ -83,7 +88,7 @@ func newClusterOf(t *testing.T, options ...launch.Options) *cluster {
 // relayed puts a relay in front of a server.
 func (c *cluster) relayed(name string, server *launch.Server) *shard {
 	c.t.Helper()
-	s := &shard{name: name, server: server, journal: &journal{}}
+	s := &shard{name: name, server: server, journal: &journal{}, since: time.Now()}
 	var err error
 	s.relay, err = faultwire.Listen(c.t.Context(), faultwire.Options{Name: name, Target: server.Addr(), Journal: s.journal.add})
 	if err != nil {
@@ -173,6 +178,7 @@ func (s *shard) restart(t testing.TB) {
 	if err := s.server.Restart(ctx); err != nil {
 		t.Fatalf("restart %s: %v", s.name, err)
 	}
+	s.since = time.Now()
 }
 
 var gtridLiteral = regexp.MustCompile(`(?i)XA START X'([0-9a-f]+)'`)
@@ -193,7 +199,7 @@ func (s *shard) gtrids() []string {
 	return all
 }
 
-// trace is everything the relays saw since reset, in order of time, without the beats.
+// trace is what the relays saw since reset, in order of time, without what proxies do all the time.
 func (c *cluster) trace() string {
 	var all []faultwire.Event
 	for _, s := range c.shards {
@@ -202,12 +208,36 @@ func (c *cluster) trace() string {
 	sortEvents(all)
 	var b strings.Builder
 	for _, e := range all {
-		if strings.Contains(e.Command.SQL, "xaproxy.node") && !strings.Contains(e.Command.SQL, "claim") && e.Result.Error == 0 {
-			continue
+		if !chatter(e) {
+			fmt.Fprintln(&b, hexLiteral.ReplaceAllStringFunc(e.String(), printable))
 		}
-		fmt.Fprintln(&b, e)
 	}
 	return b.String()
+}
+
+var hexLiteral = regexp.MustCompile(`X'[0-9A-Fa-f]+'`)
+
+// printable is a hexadecimal literal as text.
+func printable(literal string) string {
+	b, err := hex.DecodeString(literal[2 : len(literal)-1])
+	if err != nil {
+		return literal
+	}
+	return fmt.Sprintf("%q", b)
+}
+
+// chatter reports whether an event is a beat, a look at the nodes or the set-up of a connection that went well.
+func chatter(e faultwire.Event) bool {
+	if e.Result.Error != 0 || e.Phase == faultwire.Held || e.Phase == faultwire.Dropped || e.Command.SQL == "" {
+		return false
+	}
+	for _, start := range []string{"SELECT @@", "SELECT node_id", "UPDATE xaproxy.node SET beat", "SET SESSION", "SET NAMES", "SELECT VERSION()",
+		"SELECT CAST(UNIX_TIMESTAMP()", "SELECT COUNT(*) FROM information_schema.innodb_trx", "SELECT version, cluster"} {
+		if strings.HasPrefix(e.Command.SQL, start) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *cluster) resetJournals() {

@@ -37,23 +37,23 @@ func pairs() []pair {
 type action uint8
 
 const (
-	killProxyBefore action = iota
-	killProxyAfter
-	killShardBefore
-	killShardAfter
-	ackedThenKilled // the shard is killed once it has answered, and the answer arrives
+	killShardBefore action = iota
+	killProxyBefore
 	cutBefore
+	killShardAfter
+	killProxyAfter
 	cutAfter
-	lateBefore   // the packet arrives after the proxy, alive, has given it up
-	lateAfter    // the reply does
-	zombieBefore // the proxy stops, another one recovers, then packet and proxy go on
+	ackedThenKilled // the shard is killed once it has answered, and the answer arrives
+	lateBefore      // the packet arrives after the proxy, alive, has given it up
+	lateAfter       // the reply does
+	zombieBefore    // the proxy stops, another one recovers, then packet and proxy go on
 	zombieAfter
 	actions
 )
 
 func (a action) String() string {
-	return [...]string{"kill proxy before", "kill proxy after", "kill shard before", "kill shard after", "shard acks and dies",
-		"cut before", "cut after", "late packet", "late reply", "zombie before", "zombie after"}[a]
+	return [...]string{"kill shard before", "kill proxy before", "cut before", "kill shard after", "kill proxy after", "cut after", "shard acks and dies",
+		"late packet", "late reply", "zombie before", "zombie after"}[a]
 }
 
 func (a action) zombie() bool { return a == zombieBefore || a == zombieAfter }
@@ -111,17 +111,23 @@ const limit = 2 * time.Second
 func TestCrashMatrix(t *testing.T) {
 	var table matrixTable
 	start := time.Now()
+	t.Cleanup(func() { table.publish(t, time.Since(start)) }) // when all pairs have ended
 	for _, p := range pairs() {
 		if testing.Short() && p.engines[0] != p.engines[1] {
 			continue
 		}
 		t.Run(p.name, func(t *testing.T) {
+			t.Parallel() // a case mostly waits
 			m := newMatrix(t, p)
 			m.table = &table
 			m.runAll()
 		})
 	}
-	text := table.text(time.Since(start))
+}
+
+// publish prints the table, and writes it where XAPROXY_MATRIX says.
+func (m *matrixTable) publish(t *testing.T, took time.Duration) {
+	text := m.text(took)
 	t.Log("\n" + text)
 	if path := os.Getenv("XAPROXY_MATRIX"); path != "" {
 		if !filepath.IsAbs(path) {
@@ -237,11 +243,14 @@ func (m *matrix) run(t *testing.T, p point, a action) {
 func (m *matrix) attempt(t *testing.T, p point, a action) result {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	before := m.bank.mustBalances(t)
 	target := m.c.shards[m.pair.home]
 	if !p.home {
 		target = m.c.shards[1-m.pair.home]
 	}
+	if err := m.steady(ctx, a, target); err != nil {
+		return result{err: err}
+	}
+	before := m.bank.mustBalances(t)
 	armed := target.relay.Arm(m.rule(t, p, a, target))
 	defer target.relay.DisarmAll()
 
@@ -277,6 +286,31 @@ func (m *matrix) attempt(t *testing.T, p point, a action) result {
 	r.recovered = took
 	r.err = m.judge(ctx, t, p, before, took, unsettled, &r)
 	return r
+}
+
+// steady waits until the case begins from an ordinary state: the proxies are registered at every shard, and a server
+// that is to be killed is old enough to be told from its next run.
+func (m *matrix) steady(ctx context.Context, a action, target *shard) error {
+	live := int64(1)
+	if m.b.alive() {
+		live = 2
+	}
+	_, err := poll(ctx, 5*time.Second+slack(), func(ctx context.Context) error {
+		for _, s := range m.c.shards {
+			n, err := s.number(ctx, "SELECT COUNT(DISTINCT node_id) FROM xaproxy.node WHERE state='L'")
+			if err == nil && n != live {
+				err = fmt.Errorf("%s: %d proxies are registered as live, want %d", s.name, n, live)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if a == killShardBefore || a == killShardAfter || a == ackedThenKilled {
+		target.grow()
+	}
+	return err
 }
 
 func (m *matrix) settle(ctx context.Context) (time.Duration, error) {
