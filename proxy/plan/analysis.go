@@ -229,9 +229,7 @@ func (f *facts) callNode(n *ast.FuncCallExpr) {
 		f.refuse("the function "+shown, "")
 	case pure:
 	case volatile:
-		if f.unstable == "" && (name != "unix_timestamp" || len(n.Args) == 0) {
-			f.unstable = shown
-		}
+		f.volatileCall(n, shown)
 	case ofServer:
 		f.serverBound(shown)
 	case ofConnection:
@@ -250,6 +248,13 @@ func (f *facts) callNode(n *ast.FuncCallExpr) {
 	case readsRowCount:
 		f.uses |= StateRowCount
 		f.sessionBound(shown)
+	}
+}
+
+// volatileCall notes the first one. UNIX_TIMESTAMP(x) is a calculation.
+func (f *facts) volatileCall(n *ast.FuncCallExpr, shown string) {
+	if f.unstable == "" && (n.FnName.L != "unix_timestamp" || len(n.Args) == 0) {
+		f.unstable = shown
 	}
 }
 

@@ -300,8 +300,8 @@ func (b *binding) textKey(c *Column, s string, u purpose) (route.Key, fit) {
 	if !b.understood(s) || b.flags&lexPadChar != 0 && c.Type == TypeChar || c.Charset == "utf8mb3" && !isBMP(s) {
 		return route.Key{}, fitInexact
 	}
-	if c.Type == TypeChar {
-		s = strings.TrimRight(s, " ")
+	if c.Type == TypeChar && u == toStore {
+		s = strings.TrimRight(s, " ") // not to compare: where a collation does not pad, spaces count
 	}
 	if utf8.RuneCountInString(s) > c.Length {
 		if u == toStore {

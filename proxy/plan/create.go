@@ -88,6 +88,7 @@ func (d *definition) references(t *Table, refs []*ast.TableName) error {
 // allowedOptions refuses table options that change where or how rows live.
 func allowedOptions(options []*ast.TableOption) error {
 	for _, o := range options {
+		//nolint:exhaustive // an allow-list over the parser's enum
 		switch o.Tp {
 		case ast.TableOptionCharset, ast.TableOptionCollate, ast.TableOptionAutoIncrement, ast.TableOptionComment, ast.TableOptionAvgRowLength,
 			ast.TableOptionCheckSum, ast.TableOptionTableCheckSum, ast.TableOptionCompression, ast.TableOptionKeyBlockSize,
@@ -213,6 +214,7 @@ func columnOf(def *ast.ColumnDef) Column {
 		c.Length = 1 // CHAR, BINARY
 	}
 	for _, o := range def.Options {
+		//nolint:exhaustive // an allow-list over the parser's enum
 		switch o.Tp {
 		case ast.ColumnOptionAutoIncrement:
 			c.AutoInc = true
@@ -270,17 +272,8 @@ func columnType(t *types.FieldType) ColumnType {
 func (d *definition) collate(t *Table, c *Column) {
 	body, options := d.parts()
 	element := d.element(body, c.Name)
-	for i := element.start + 2; i < element.end; i++ {
-		for _, w := range [...]string{"BYTE", "ASCII", "UNICODE", "BINARY"} {
-			if d.is(i, w) {
-				return
-			}
-		}
-	}
-	for i := element.start; i < element.end; i++ {
-		if d.is(i, "NATIONAL") || d.is(i, "NCHAR") || d.is(i, "NVARCHAR") {
-			return
-		}
+	if d.attributed(element) {
+		return
 	}
 	charset, collation := d.charsetWords(element)
 	if charset == "" && collation == "" {
@@ -296,6 +289,24 @@ func (d *definition) collate(t *Table, c *Column) {
 		collation = "utf8mb3_" + rest
 	}
 	c.Collation, c.Charset = collation, charsetOf(collation)
+}
+
+// attributed reports whether a text column has an attribute that chooses its
+// character set or collation in a way of its own.
+func (d *definition) attributed(element span) bool {
+	for i := element.start; i < element.end; i++ {
+		for _, w := range [...]string{"NATIONAL", "NCHAR", "NVARCHAR"} {
+			if d.is(i, w) {
+				return true
+			}
+		}
+		for _, w := range [...]string{"BYTE", "ASCII", "UNICODE", "BINARY"} {
+			if d.is(i, w) && i >= element.start+2 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // parts finds, as spans of tokens, the columns' parentheses and what follows.
@@ -323,7 +334,7 @@ func (d *definition) element(body span, column string) span {
 		case d.op(i, ')') && i < body.end:
 			depth--
 		case i == body.end, depth == 0 && d.op(i, ','):
-			if start < i && strings.EqualFold(d.lexed.name(d.toks[start]), column) {
+			if start < i && strings.EqualFold(d.name(d.toks[start]), column) {
 				return span{start, i}
 			}
 			start = i + 1
@@ -361,7 +372,7 @@ func (d *definition) settingAfter(i int) string {
 	}
 	switch t := d.toks[i]; t.kind {
 	case tokWord, tokQuoted:
-		return strings.ToLower(d.lexed.name(t))
+		return strings.ToLower(d.name(t))
 	case tokString:
 		return strings.ToLower(unquote(d.text(t), d.flags&lexNoBackslash == 0))
 	case tokOp, tokInt, tokDecimal, tokFloat, tokHex, tokBit, tokNString, tokParam, tokUserVar, tokSysVar:

@@ -79,6 +79,7 @@ func (a *analysis) schemaCondition(where ast.ExprNode, columns []string) (v valu
 	if !isOp {
 		return value{}, "", false
 	}
+	//nolint:exhaustive // all other operators say nothing
 	switch n.Op {
 	case opcode.LogicAnd:
 		if v, current, ok := a.schemaCondition(n.L, columns); ok {

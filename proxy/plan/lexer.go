@@ -90,6 +90,9 @@ func (l *lexed) lex(sql string, flags lexFlags) error {
 		if err != nil {
 			return err
 		}
+		if kind >= tokInt && kind <= tokBit && l.op(len(l.toks)-1, '.') {
+			return syntax("a number behind a point")
+		}
 		l.toks = append(l.toks, token{kind: kind, gap: gap, start: int32(next), end: int32(end)})
 		if kind == tokParam {
 			l.params++
@@ -249,6 +252,13 @@ func (l *lexed) scan(pos int) (int, tokenKind, error) {
 		return l.fraction(pos)
 	case isName(c):
 		return l.word(pos)
+	}
+	return l.punctuation(pos)
+}
+
+// punctuation reads what is no name, number or string.
+func (l *lexed) punctuation(pos int) (int, tokenKind, error) {
+	switch c := l.sql[pos]; {
 	case c == '@':
 		return l.variable(pos)
 	case c == '?':

@@ -37,6 +37,7 @@ func (a *analysis) predicates(where ast.ExprNode) []predicate {
 	}
 	switch n := strip(where).(type) {
 	case *ast.BinaryOperationExpr:
+		//nolint:exhaustive // all other operators say nothing
 		switch n.Op {
 		case opcode.LogicAnd:
 			return append(a.predicates(n.L), a.predicates(n.R)...)

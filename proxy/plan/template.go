@@ -86,14 +86,20 @@ func (l *lexed) charsetName(i int) string {
 	switch {
 	case l.is(k, "COLLATE"):
 		return "utf8mb4_bin"
-	case l.is(k, "CHARSET") && (k < i-1 || !l.op(k-1, '(') && !l.op(k-1, ',')) && !l.cacheable():
-		return "utf8mb4"
-	case l.is(k, "SET") && l.is(k-1, "CHARACTER"):
-		return "utf8mb4"
-	case k == i-1 && l.is(k, "USING") && !l.op(i+1, '(') && l.op(i+1, ')'):
+	case l.charsetWord(k, i), k == i-1 && l.is(k, "USING") && l.op(i+1, ')'):
 		return "utf8mb4"
 	}
 	return ""
+}
+
+// charsetWord reports whether token k says that token i is a character set.
+// CHARSET is also a name: of a function, and of columns.
+func (l *lexed) charsetWord(k, i int) bool {
+	if l.is(k, "SET") && l.is(k-1, "CHARACTER") {
+		return true
+	}
+	column := k == i-1 && (l.op(k-1, '(') || l.op(k-1, ','))
+	return l.is(k, "CHARSET") && !column && !l.cacheable()
 }
 
 // spaced reports whether token i is kept apart from the one before: where it

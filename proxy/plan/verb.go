@@ -158,7 +158,7 @@ func startTransaction(c *cursor) (*Plan, error) {
 		return plan, nil
 	}
 	for {
-		access := AccessDefault
+		var access Access
 		switch {
 		case c.accept("WITH", "CONSISTENT", "SNAPSHOT"):
 			return nil, unsupported("START TRANSACTION WITH CONSISTENT SNAPSHOT", "START TRANSACTION: shards have no common snapshot")
