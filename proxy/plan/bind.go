@@ -181,13 +181,12 @@ func (k *keyed) match(b *binding, p predicate) ([]route.Shard, bool) {
 // inserted binds the rows of an INSERT into a sharded table by their keys.
 type inserted struct {
 	table   *Table
-	keys    []value // of each row
-	autos   []value // of each row, when there is an AUTO_INCREMENT column
-	clocks  []value // for columns whose NULL or DEFAULT may be the clock
-	split   bool    // the rows stand in parentheses
-	code    bool    // executable comments are in the text
-	replace bool
-	several *Refusal
+	keys    []value  // of each row
+	autos   []value  // of each row, when there is an AUTO_INCREMENT column
+	clocks  []value  // for columns whose NULL or DEFAULT may be the clock
+	split   bool     // the rows stand in parentheses
+	code    bool     // executable comments are in the text
+	several *Refusal // why not on several shards
 }
 
 func (*inserted) needsText() bool { return true }

@@ -34,7 +34,7 @@ func (a *analysis) insert(n *ast.InsertStmt) error {
 			return unsupported("ON DUPLICATE KEY UPDATE of the sharding key "+t.Name+"."+t.Rule.Column(), "")
 		}
 	}
-	b := &inserted{table: t, split: !n.Setlist, code: a.code, replace: n.IsReplace}
+	b := &inserted{table: t, split: !n.Setlist, code: a.code}
 	if err := a.readRows(b, rows, columns); err != nil {
 		return err
 	}

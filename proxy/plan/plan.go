@@ -37,7 +37,9 @@ type State uint16
 // connection that executed it, as long as the state may live. A plan that reads
 // one (Uses) must run on the connection that holds it, if any does; when its
 // targets are elsewhere it must be refused. Where no connection holds such
-// state any connection gives the same answer.
+// state any connection gives the same answer. What the last statement left
+// (StateLastInsertID, StateFoundRows, StateRowCount) is held by the connection
+// that executed it, whether a plan pins or not.
 const (
 	StateUserVars     State = 1 << iota // @x
 	StateTempTables                     // temporary tables
