@@ -56,6 +56,7 @@ func newBank(t *testing.T, c *cluster, p *proxyProcess) *bank {
 		t.Fatalf("%d accounts on the shards, want %d", n, accounts)
 	}
 	b.total = b.mustSum(t)
+	c.resetJournals()
 	return b
 }
 

@@ -8,15 +8,23 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/go-sql-driver/mysql"
+
 	"xaproxy/internal/launch/launchtest"
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	_ = mysql.SetLogger(quietDriver{})
 	defer built.remove()
 	return launchtest.Main(m)
 }
+
+// quietDriver drops the driver's remarks about connections that tests break.
+type quietDriver struct{}
+
+func (quietDriver) Print(...any) {}
 
 // program is cmd/xaproxy, built once per test run.
 type program struct {

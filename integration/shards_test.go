@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -49,20 +50,28 @@ func TestShardsAreToldByWhatTheyHoldNotByTheFile(t *testing.T) {
 	mustWork(t, b, a)
 	mustSettle(t, b, a)
 
-	swapped := map[string]string{"s0": c.shards[1].dsn(), "s1": c.shards[0].dsn()}
-	refused(t, c.newProxy(t, "swapped", proxySettings{node: 2, shards: swapped}), "s0", "s1")
-
+	// The names of the shards mean nothing: numbers do, and they are written in the shards.
+	swapped := c.newProxy(t, "swapped", proxySettings{node: 2, shards: map[string]string{"s0": c.shards[1].dsn(), "s1": c.shards[0].dsn()}})
+	swapped.up()
 	// The same shards in another order of the file: names decide, and both proxies agree where every account is.
 	other := c.newProxy(t, "other", proxySettings{node: 3})
 	reorder(t, other.config)
 	other.up()
 	before := b.mustBalances(t)
 	mustWork(t, b, other)
+	mustWork(t, b, swapped)
 	mustWork(t, b, a)
 	mustSettle(t, b, a)
-	if after := b.mustBalances(t); after[0] != before[0]-2 || after[1] != before[1]+2 {
+	if after := b.mustBalances(t); after[0] != before[0]-3 || after[1] != before[1]+3 {
 		t.Errorf("balances %v, then %v: the proxies do not agree where the accounts are", before, after)
 	}
+
+	// A proxy that knows the shards by its state directory does not take one for another.
+	if err := swapped.stop(); err != nil {
+		t.Errorf("SIGTERM: %v", err)
+	}
+	reorderNames(t, swapped.config)
+	refused(t, swapped, "s0", "s1")
 }
 
 // reorder writes the shards of a configuration file in the opposite order.
@@ -80,6 +89,19 @@ func reorder(t *testing.T, path string) {
 		}
 	}
 	if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reorderNames exchanges the names of two shards in a configuration file.
+func reorderNames(t *testing.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = []byte(strings.NewReplacer("  s0:", "  s1:", "  s1:", "  s0:").Replace(string(text)))
+	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -107,9 +129,7 @@ func TestClonedShardIsQuarantined(t *testing.T) {
 	b := newBank(t, c, a)
 	leavePrepared(t, c, b, a)
 	c.shards[1].kill(t)
-	if err := os.CopyFS(filepath.Join(dir, "clone"), os.DirFS(c.shards[1].server.Dir())); err != nil {
-		t.Fatal(err)
-	}
+	copyData(t, c.shards[1].server.Dir(), filepath.Join(dir, "clone"))
 	c.shards[1].restart(t)
 	clone := c.relayed("s2", launchtest.Start(t, launch.Options{Engine: e, Dir: dir, Name: "clone"})[0])
 	if all, err := clone.prepared(t.Context()); err != nil || len(all) != 1 {
@@ -128,7 +148,7 @@ func TestClonedShardIsQuarantined(t *testing.T) {
 		_, err := poll(t.Context(), 10*time.Second, p.ready)
 		return err == nil
 	}()
-	t.Logf("a proxy over the three shards serves: %t", ready)
+	t.Logf("a proxy over the three shards serves: %t\n%s", ready, p.logTail(10))
 	_, err := poll(t.Context(), limit+2*time.Second+slack(), c.nothingPrepared) // on the two real ones
 	if err != nil {
 		t.Errorf("%v\n%s\n%s", err, c.trace(), p.logTail(40))
@@ -140,6 +160,34 @@ func TestClonedShardIsQuarantined(t *testing.T) {
 	all, err := clone.prepared(t.Context())
 	if err == nil && len(all) == 1 {
 		clone.exec(t, "XA ROLLBACK "+all[0].literal())
+	}
+}
+
+// copyData copies the files of a dead server's directory; sockets and locks stay.
+func copyData(t *testing.T, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		switch {
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(to, rel), 0o700)
+		case !d.Type().IsRegular():
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rel), data, 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
