@@ -133,7 +133,7 @@ func (s *Shard) finish(ctx context.Context, f finish) error {
 		if err := c.clear(ctx, f.session, f.owner); err != nil {
 			return err
 		}
-		if err := c.detached(ctx, f.session); err != nil && false {
+		if err := c.detached(ctx, f.session); err != nil {
 			return err
 		}
 	}

@@ -1,9 +1,11 @@
 package xatest_test
 
 import (
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"xaproxy/internal/launch"
 	"xaproxy/internal/launch/launchtest"
@@ -54,6 +56,38 @@ func TestCommitBetweenSessionListAndInnoDB(t *testing.T) {
 				}
 			}
 			r.wantValue(1, "10")
+		})
+	}
+}
+
+// The fact behind it: the preparing session has left the session list, XA COMMIT of another one is answered OK, and
+// nothing is committed. The branch is listed no more, holds its locks, and is back as prepared after a restart.
+func TestMariaDBAnswersOKWithoutCommitting(t *testing.T) {
+	for _, e := range launch.Engines() {
+		if e.Family() != "mariadb" {
+			continue
+		}
+		t.Run(string(e), func(t *testing.T) {
+			t.Parallel()
+			s := launchtest.Start(t, launch.Options{Engine: e, Env: []string{"LD_PRELOAD=" + slowClose(t)}})[0]
+			b := newBench(t, s)
+			a, o, x := b.dial(), b.dial(), b.xid()
+			o.do(t, "SET innodb_lock_wait_timeout=1")
+			b.prepare(a, x)
+			a.close()
+			b.until("the session has left the list", func() bool {
+				return o.one(t, fmt.Sprintf("SELECT COUNT(*) FROM information_schema.processlist WHERE id=%d", a.id.Conn)) == "0"
+			})
+			o.do(t, "XA COMMIT "+x) // OK
+			b.wantValue(1, "0")
+			b.wantListed(x, false)
+			o.fails(t, "XA COMMIT "+x, 1397)
+			time.Sleep(100 * time.Millisecond)
+			o.fails(t, b.add(1), 1205)
+			b.crash()
+			b.wantListed(x, true)
+			b.dial().do(t, "XA COMMIT "+x)
+			b.wantValue(1, "1")
 		})
 	}
 }
