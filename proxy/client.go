@@ -187,7 +187,7 @@ func (c *client) commands(ctx context.Context) error {
 	for {
 		c.r.SetSequence(0)
 		p, err := c.r.Read()
-		c.w.SetSequence(c.r.Sequence())
+		c.w.SetSequence(answerTo(c.r, err))
 		switch {
 		case errors.Is(err, wire.ErrPacketTooLarge):
 			return fail(codePacketTooLarge, c.srv.port.Limits.PacketBytes).because(err)
@@ -205,6 +205,18 @@ func (c *client) commands(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// answerTo is the sequence number of the answer to what was read.
+func answerTo(r *wire.Reader, err error) uint8 {
+	var seq *wire.SequenceError
+	switch {
+	case errors.As(err, &seq):
+		return seq.Got + 1
+	case err != nil:
+		return r.Sequence() + 1 // the frame was not accepted
+	}
+	return r.Sequence()
 }
 
 // farewell tells the client why the connection ends, where that can help.

@@ -285,9 +285,15 @@ func (w *world) direct(i int) *sql.DB {
 // bank creates bank.account with ids 0 to 19, and returns an id of each shard.
 func (w *world) bank() []int {
 	w.t.Helper()
+	return w.bankOf("")
+}
+
+// bankOf is bank with table options.
+func (w *world) bankOf(options string) []int {
+	w.t.Helper()
 	db := w.open("")
 	exec(w.t, db, "CREATE DATABASE bank")
-	exec(w.t, db, "CREATE TABLE bank.account (id INT PRIMARY KEY, balance INT NOT NULL, note VARCHAR(20)) ENGINE=InnoDB")
+	exec(w.t, db, "CREATE TABLE bank.account (id INT PRIMARY KEY, balance INT NOT NULL, note VARCHAR(20)) ENGINE=InnoDB "+options)
 	var rows []string
 	for i := range 20 {
 		rows = append(rows, fmt.Sprintf("(%d,100,NULL)", i))

@@ -219,7 +219,7 @@ func (s *session) finish(ctx context.Context, end func(context.Context) error) e
 	t := s.tx
 	s.tx = nil
 	var err error
-	s.guard(ctx, nil, func(ctx context.Context) { err = end(ctx) })
+	_ = s.guard(ctx, nil, func(ctx context.Context) { err = end(ctx) })
 	s.release(ctx, t)
 	return err // only this says how the transaction ended, whatever became of the client
 }
