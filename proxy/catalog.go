@@ -57,18 +57,29 @@ func (c *catalog) refresh(ctx context.Context) {
 	c.load(ctx)
 }
 
-// follow reads the catalog anew whenever it was said to be stale, until the
-// returned function is called; that waits for the goroutine.
+// followStep is how often it is looked at whether a shard is back.
+const followStep = time.Second
+
+// follow reads the catalog anew when it was said to be stale, when a shard that
+// was down is up, and as long as a shard has told nothing; until the returned
+// function is called, which waits for the goroutine.
 func (c *catalog) follow(ctx context.Context) func() {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
+		tick := time.NewTicker(followStep)
+		defer tick.Stop()
+		down := map[xa.ShardID]bool{}
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-c.stale:
 				c.refresh(ctx)
+			case <-tick.C:
+				if c.returned(down) {
+					c.refresh(ctx)
+				}
 			}
 		}
 	})
@@ -76,6 +87,22 @@ func (c *catalog) follow(ctx context.Context) func() {
 		cancel()
 		wg.Wait()
 	}
+}
+
+// returned reports whether a shard is up that was down when it was called last,
+// or that has told nothing yet.
+func (c *catalog) returned(down map[xa.ShardID]bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := false
+	for n, s := range c.e.shards {
+		isDown := s.Pool.Stats().Down
+		if !isDown && (down[n] || c.loaded[n] == nil) {
+			found = true
+		}
+		down[n] = isDown
+	}
+	return found
 }
 
 // refreshSoon is refresh for whoever missed a table; false: it was done a moment

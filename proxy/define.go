@@ -34,6 +34,9 @@ func (s *session) define(ctx context.Context, k *call) error {
 		return s.tell(err)
 	}
 	s.forgetPlacement(ctx, k.plan.DDL)
+	if d := k.plan.DDL; d != nil && d.Verb == plan.DDLDropSchema && d.Schema == s.set.state.Schema {
+		s.set.state.Schema = "" // as on a server
+	}
 	return out.finish()
 }
 

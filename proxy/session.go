@@ -27,6 +27,8 @@ type session struct {
 	// not the session's any more.
 	schema *string
 	tx     *transaction // nil: none is open
+	// ending is the transaction whose branches the manager works with.
+	ending *transaction
 	// owed is told in answer to the next statement: why the transaction was
 	// rolled back while the client was silent.
 	owed error
@@ -85,6 +87,7 @@ func (s *session) command(ctx context.Context, p []byte) error {
 	}
 	err := s.dispatch(ctx, p)
 	s.turn, s.schema = backend.Setting{}, nil
+	s.discardInterrupt() // it was for what has ended
 	s.idle = time.Now()
 	s.publish("Sleep", "")
 	switch {

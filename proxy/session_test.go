@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"xaproxy/internal/launch"
-	"xaproxy/proxy"
 )
 
 // statements returns what the connections that touched bank.account sent to a
@@ -632,4 +631,26 @@ func TestPoolWaitIsNamed(t *testing.T) {
 	}
 }
 
-var _ = proxy.Codes
+func TestCatalogFollowsAShardThatWasDown(t *testing.T) {
+	w := newWorld(t, twoMariaDB())
+	w.bank()
+	c := w.conn("bank")
+	if err := w.servers[1].Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if n := number(t, c, "UPDATE account SET balance=1"); n != 17030 && n != 17001 {
+		t.Errorf("error %d", n)
+	}
+	time.Sleep(1500 * time.Millisecond)
+	if err := w.servers[1].Restart(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, w.direct(1), "CREATE TABLE bank.late (id INT PRIMARY KEY)")
+	deadline := time.Now().Add(8 * time.Second)
+	for number(t, c, "INSERT INTO late VALUES (1)") != 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("the table is not seen")
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}

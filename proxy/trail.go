@@ -145,5 +145,19 @@ func (s *session) give(ctx context.Context, n xa.ShardID, conn *backend.Conn) {
 	if s.diag.conn == conn {
 		s.diag.fetch(ctx)
 	}
+	s.forget(conn)
 	s.pool(n).Put(conn)
+}
+
+// forget ends what the session expects of a connection.
+func (s *session) forget(conn *backend.Conn) {
+	if s.trail.prevConn == conn {
+		s.trail.prevConn = nil
+	}
+	if s.trail.insertConn == conn {
+		s.trail.insertConn, s.trail.insertLost = nil, true
+	}
+	if s.diag.conn == conn {
+		s.diag.conn = nil
+	}
 }

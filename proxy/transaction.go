@@ -217,9 +217,10 @@ func (s *session) rollback(ctx context.Context) {
 // connections back. The client's going away ends the waiting only.
 func (s *session) finish(ctx context.Context, end func(context.Context) error) error {
 	t := s.tx
-	s.tx = nil
+	s.tx, s.ending = nil, t
 	var err error
 	_ = s.guard(ctx, nil, func(ctx context.Context) { err = end(ctx) })
+	s.ending = nil
 	s.release(ctx, t)
 	return err // only this says how the transaction ended, whatever became of the client
 }
@@ -234,6 +235,7 @@ func (s *session) release(ctx context.Context, t *transaction) {
 			s.leave(ctx, b)
 			continue
 		}
+		s.forget(b.conn)
 		if s.pin != nil && s.pin.conn == b.conn {
 			// Its state is out of reach from now on.
 			s.owed = fail(codeStateLost, s.e.name(b.shard), stateNames(s.pin.kinds))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"xaproxy/proxy/backend"
@@ -68,28 +69,24 @@ func (s *session) guard(ctx context.Context, active []*backend.Conn, work func(c
 	return w.reason
 }
 
-// others are the connections that the session holds but for the active ones.
+// others are the connections that the session holds but for the active ones and
+// those that the manager uses.
 func (s *session) others(active []*backend.Conn) []*backend.Conn {
 	var list []*backend.Conn
-	add := func(c *backend.Conn) {
-		for _, a := range active {
-			if a == c {
-				return
-			}
-		}
-		list = append(list, c)
-	}
 	if s.tx != nil {
 		for _, b := range s.tx.branches {
-			if s.pin == nil || s.pin.conn != b.conn {
-				add(b.conn)
+			if !slices.Contains(active, b.conn) {
+				list = append(list, b.conn)
 			}
 		}
 	}
-	if s.pin != nil {
-		add(s.pin.conn)
+	if s.pin == nil || slices.Contains(active, s.pin.conn) || slices.Contains(list, s.pin.conn) {
+		return list
 	}
-	return list
+	if s.ending != nil && s.ending.at(s.pin.shard) != nil {
+		return list
+	}
+	return append(list, s.pin.conn)
 }
 
 // run observes until the work is done.
