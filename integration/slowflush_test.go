@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -28,14 +27,10 @@ func (g gate) open() { _ = os.Remove(g.path) }
 // slowFlush builds the library and returns the options of a server that has it.
 func slowFlush(t *testing.T, e launch.Engine) (launch.Options, gate) {
 	t.Helper()
-	cc, err := exec.LookPath("cc")
-	if err != nil {
-		t.Skip("no C compiler: ", err)
-	}
 	dir := t.TempDir()
 	library := filepath.Join(dir, "slowflush.so")
-	if out, err := exec.Command(cc, "-shared", "-fPIC", "-O1", "-o", library, "testdata/slowflush.c").CombinedOutput(); err != nil {
-		t.Fatalf("cc: %v\n%s", err, out)
+	if err := launch.BuildPreload(t.Context(), "testdata/slowflush.c", library, func(line string) { t.Log(line) }); err != nil {
+		t.Fatal(err)
 	}
 	g := gate{path: filepath.Join(dir, "gate")}
 	t.Cleanup(g.open)
