@@ -1,0 +1,62 @@
+package proxy
+
+import (
+	"testing"
+
+	"xaproxy/proxy/backend"
+	"xaproxy/proxy/plan"
+	"xaproxy/proxy/wire"
+)
+
+func TestLoginOfTheCommonDriverNeedsNoSetting(t *testing.T) {
+	for _, collation := range []uint8{0, wire.CollationUTF8MB4General} {
+		s, err := atLogin(wire.Login{Collation: collation})
+		if err != nil || s.state != (backend.State{}) || !s.autocommit || s.charset() != "utf8mb4" {
+			t.Errorf("%d: %+v %v", collation, s, err)
+		}
+	}
+	if _, err := atLogin(wire.Login{Collation: 28}); err == nil { // gbk: a second byte may be a backslash
+		t.Error("gbk is taken")
+	}
+}
+
+func TestAssignments(t *testing.T) {
+	login, err := atLogin(wire.Login{Collation: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := login
+	known := fallbackCharsets()
+	for _, a := range []plan.Assignment{
+		{Variable: plan.VarNames, Value: "utf8", Collation: "utf8mb3_bin"},
+		{Variable: plan.VarCharsetResults, Null: true},
+		{Variable: plan.VarSQLMode, Value: ""},
+		{Variable: plan.VarTimeZone, Value: "+01:00"},
+		{Variable: plan.VarAutocommit, Value: "0"},
+		{Variable: plan.VarAccess, Value: "READ ONLY"},
+	} {
+		if err := s.assign(a, login, known); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := backend.State{CharsetClient: backend.Want("utf8mb3"), CharsetResults: backend.Want(""), Collation: backend.Want("utf8mb3_bin"),
+		SQLMode: backend.Want(""), TimeZone: backend.Want("+01:00")}
+	if s.state != want || s.autocommit || !s.readOnly || s.connection != "utf8mb3" {
+		t.Errorf("%+v", s)
+	}
+	for _, a := range []plan.Assignment{{Variable: plan.VarNames, Default: true}, {Variable: plan.VarSQLMode, Default: true},
+		{Variable: plan.VarTimeZone, Default: true}, {Variable: plan.VarAutocommit, Default: true}, {Variable: plan.VarAccess, Default: true}} {
+		if err := s.assign(a, login, known); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s != login {
+		t.Errorf("DEFAULT: %+v, at login %+v", s, login)
+	}
+	for _, a := range []plan.Assignment{{Variable: plan.VarNames, Value: "sjis"}, {Variable: plan.VarCollationConnection, Value: "gbk_bin"},
+		{Variable: plan.VarCharacterSet, Value: "latin1"}} {
+		if err := s.assign(a, login, known); err == nil {
+			t.Errorf("%+v is taken", a)
+		}
+	}
+}

@@ -1,0 +1,59 @@
+package proxy
+
+import (
+	"testing"
+
+	"xaproxy/proxy/plan"
+	"xaproxy/proxy/wire"
+)
+
+func TestInfoIsAddedUp(t *testing.T) {
+	type one struct {
+		rows int
+		ok   wire.OK
+	}
+	for name, c := range map[string]struct {
+		class plan.Class
+		parts []one
+		want  string
+	}{
+		"insert": {plan.ClassInsert, []one{{2, wire.OK{Affected: 2, Info: "Records: 2  Duplicates: 0  Warnings: 1"}},
+			{1, wire.OK{Affected: 1}}}, "Records: 3  Duplicates: 0  Warnings: 1"},
+		"ignored row alone at its shard": {plan.ClassInsert, []one{{1, wire.OK{Affected: 0, Warnings: 1}}, {1, wire.OK{Affected: 1}}},
+			"Records: 2  Duplicates: 1  Warnings: 1"},
+		"replaced row alone": {plan.ClassReplace, []one{{1, wire.OK{Affected: 2}}, {1, wire.OK{Affected: 1}}},
+			"Records: 2  Duplicates: 1  Warnings: 0"},
+		"update": {plan.ClassUpdate, []one{{0, wire.OK{Info: "Rows matched: 2  Changed: 1  Warnings: 0"}},
+			{0, wire.OK{Info: "Rows matched: 3  Changed: 3  Warnings: 0"}}}, "Rows matched: 5  Changed: 4  Warnings: 0"},
+		"delete":      {plan.ClassDelete, []one{{0, wire.OK{Affected: 2}}, {0, wire.OK{Affected: 1}}}, ""},
+		"other words": {plan.ClassUpdate, []one{{0, wire.OK{Info: "Rows matched: 2"}}, {0, wire.OK{Info: "Zeilen: 2"}}}, ""},
+	} {
+		var s tally
+		for _, p := range c.parts {
+			s.add(c.class, plan.Part{Rows: p.rows}, p.ok)
+		}
+		if got := s.info(); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestColumnsOfShardsMustFit(t *testing.T) {
+	a := wire.Column{Name: "n", Type: wire.TypeLong, Collation: 63, Flags: 1, Length: 11}
+	same := a
+	same.Flags, same.Length = 0x1001, 10 // described otherwise by another family
+	if d := difference(a, same); d != "" {
+		t.Errorf("%s differs", d)
+	}
+	for _, change := range []func(*wire.Column){
+		func(c *wire.Column) { c.Name = "m" }, func(c *wire.Column) { c.Type = wire.TypeLongLong },
+		func(c *wire.Column) { c.Flags |= flagUnsigned }, func(c *wire.Column) { c.Collation = 45 },
+		func(c *wire.Column) { c.Decimals = 2 },
+	} {
+		b := a
+		change(&b)
+		if difference(a, b) == "" {
+			t.Errorf("%+v is taken for %+v", b, a)
+		}
+	}
+}
