@@ -44,6 +44,7 @@ const (
 	killProxyAfter
 	cutAfter
 	ackedThenKilled // the shard is killed once it has answered, and the answer arrives
+	orphaned        // the connection breaks, and the packet arrives at the shard later all the same
 	lateBefore      // the packet arrives after the proxy, alive, has given it up
 	lateAfter       // the reply does
 	zombieBefore    // the proxy stops, another one recovers, then packet and proxy go on
@@ -53,13 +54,13 @@ const (
 
 func (a action) String() string {
 	return [...]string{"kill shard before", "kill proxy before", "cut before", "kill shard after", "kill proxy after", "cut after", "shard acks and dies",
-		"late packet", "late reply", "zombie before", "zombie after"}[a]
+		"cut, packet arrives late", "late packet", "late reply", "zombie before", "zombie after"}[a]
 }
 
 func (a action) zombie() bool { return a == zombieBefore || a == zombieAfter }
 
 func (a action) side() faultwire.Side {
-	if slices.Contains([]action{killProxyBefore, killShardBefore, cutBefore, lateBefore, zombieBefore}, a) {
+	if slices.Contains([]action{killProxyBefore, killShardBefore, cutBefore, orphaned, lateBefore, zombieBefore}, a) {
 		return faultwire.Before
 	}
 	return faultwire.After
@@ -330,6 +331,8 @@ func (m *matrix) rule(t *testing.T, p point, a action, target *shard) faultwire.
 		r.Then = faultwire.Forward
 	case lateBefore, lateAfter:
 		r.Hold, r.Then = true, faultwire.Forward
+	case orphaned:
+		r.Sever, r.Hold, r.Then = true, true, faultwire.Forward
 	case zombieBefore, zombieAfter:
 		r.Hook = m.a.pause
 		r.Hold, r.Then = true, faultwire.Forward
@@ -361,6 +364,10 @@ func (m *matrix) afterFault(t *testing.T, a action, armed *faultwire.Armed, targ
 			return err
 		}
 		target.restart(t)
+	case orphaned:
+		time.Sleep(1500 * time.Millisecond)
+		armed.Release()
+		return wait()
 	case lateBefore, lateAfter:
 		// Longer than prepare_timeout and any other patience of the proxy's.
 		time.Sleep(4 * time.Second)

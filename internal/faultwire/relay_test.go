@@ -237,6 +237,27 @@ func TestHeldPacketArrivesAfterItsSenderIsGone(t *testing.T) {
 	})
 }
 
+func TestSeveredPacketArrivesLate(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		c := b.connect()
+		open(t, c, "severed", 1)
+		a := b.relay.Arm(faultwire.Rule{Verb: faultwire.Prepare, Side: faultwire.Before, Sever: true, Hold: true, Then: faultwire.Forward})
+		if err := c.execute("XA PREPARE 'severed','b',1"); err == nil {
+			t.Error("the client was answered")
+		}
+		if b.isPrepared("severed") {
+			t.Error("not held")
+		}
+		a.Release()
+		b.eventually("prepared", func() bool { return b.isPrepared("severed") })
+		b.gone(c)
+		b.eventually("resolved", func() bool {
+			_, err := b.direct.ExecContext(t.Context(), "XA ROLLBACK 'severed','b',1")
+			return err == nil
+		})
+	})
+}
+
 func TestHeldReplyGoesOnWhenReleased(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		c := b.connect()

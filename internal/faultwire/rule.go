@@ -60,6 +60,8 @@ func (s Source) String() string {
 //	cut before   Rule{Verb: Prepare, Side: Before}                      the shard never sees the packet
 //	cut after    Rule{Verb: Prepare, Side: After}                       the shard executed it, the reply is lost
 //	hang         Rule{Verb: Prepare, Hold: true, Then: Forward}         until Release
+//	late         Rule{Verb: Prepare, Sever: true, Hold: true, Then: Forward}
+//	                                                                    the proxy loses the connection; the packet arrives after Release
 //	kill         Rule{Verb: Prepare, Hook: func() { server.Kill() }}    at exactly that moment; then the connection is cut
 //
 // While a command waits for its After rule to act, the connection's later
@@ -70,7 +72,8 @@ type Rule struct {
 	Side  Side               //
 	From  Source             //
 	Match func(Command) bool // a further condition, nil for none
-	Hook  func()             // runs first, in the connection's goroutine; nil for none
+	Sever bool               // close the proxy's side first; the shard's stays open
+	Hook  func()             // runs then, in the connection's goroutine; nil for none
 	Hold  bool               // then wait for Release
 	Then  Then               // then do this
 }
