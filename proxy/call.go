@@ -94,7 +94,8 @@ type reply struct {
 func (s *session) send(ctx context.Context, k *call, conn *backend.Conn, own []string, part plan.Part, out *relay) (reply, error) {
 	var r reply
 	var err error
-	r.stopped = s.guard(ctx, []*backend.Conn{conn}, func(ctx context.Context) {
+	w := &watcher{active: []*backend.Conn{conn}, alone: k.plan.Class == plan.ClassDDL}
+	r.stopped = s.guardWith(ctx, w, func(ctx context.Context) {
 		if k.stmt == nil {
 			err = r.text(ctx, conn, own, part.SQL, out)
 		} else {

@@ -38,6 +38,9 @@ type watcher struct {
 	active []*backend.Conn // used by the work; those may be told to stop
 	idle   []*backend.Conn // the session's others
 	cancel context.CancelCauseFunc
+	// alone: the work goes on when the client has gone, as a definition does on a
+	// server: half of the shards with it and half without would be worse.
+	alone  bool
 	limit  time.Time // when the transaction is open for too long; zero: never
 	stop   chan struct{}
 	done   chan struct{}
@@ -51,11 +54,15 @@ type watcher struct {
 // The context of work ends when its connections are to be given up. It does not
 // end with the session's: a running statement is first told to stop.
 func (s *session) guard(ctx context.Context, active []*backend.Conn, work func(context.Context)) error {
+	return s.guardWith(ctx, &watcher{active: active}, work)
+}
+
+func (s *session) guardWith(ctx context.Context, w *watcher, work func(context.Context)) error {
 	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	w := &watcher{s: s, active: active, idle: s.others(active), cancel: cancel,
-		stop: make(chan struct{}), done: make(chan struct{})}
-	if s.tx != nil && len(active) > 0 {
+	w.s, w.cancel, w.idle = s, cancel, s.others(w.active)
+	w.stop, w.done = make(chan struct{}), make(chan struct{})
+	if s.tx != nil && len(w.active) > 0 {
 		w.limit = s.tx.begun.Add(s.e.limits.MaxTime)
 	}
 	timer := time.AfterFunc(watchAfter, func() { w.run(ctx) })
@@ -96,7 +103,7 @@ func (w *watcher) run(ctx context.Context) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if w.s.c.r.Buffered() == 0 && w.s.c.src.watch(w.stop) {
+		if !w.alone && w.s.c.r.Buffered() == 0 && w.s.c.src.watch(w.stop) {
 			close(gone)
 		}
 	}()

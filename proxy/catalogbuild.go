@@ -1,0 +1,234 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"xaproxy/proxy/plan"
+	"xaproxy/proxy/route"
+	"xaproxy/xa"
+	"xaproxy/xa/xamysql"
+)
+
+// builder makes a snapshot of what the shards have told.
+type builder struct {
+	e      *engine
+	m      *route.Map
+	shards map[xa.ShardID]*shardCatalog
+}
+
+func (b *builder) build(ctx context.Context) *snapshot {
+	s := &snapshot{m: b.m, tables: map[plan.TableName]entry{}, charsets: b.charsets()}
+	for _, n := range b.e.order {
+		if sc := b.shards[n]; sc != nil {
+			s.sqlMode = sc.sqlMode
+			break
+		}
+	}
+	s.schemas = b.agreed(func(sc *shardCatalog) map[string]string { return sc.schemas })
+	s.defaults = b.agreed(func(sc *shardCatalog) map[string]string { return sc.defaults })
+	names := map[plan.TableName]bool{}
+	stored := map[plan.TableName]bool{}
+	for _, sc := range b.shards {
+		for name := range sc.tables {
+			names[name] = true
+		}
+		for name := range sc.placements {
+			stored[name] = true
+		}
+	}
+	for name := range stored {
+		s.stored = append(s.stored, name)
+	}
+	for name := range names {
+		s.tables[name] = b.entry(ctx, name)
+	}
+	return s
+}
+
+// charsets are the supported character sets with the default collations of the
+// lowest shard, where all shards know them.
+func (b *builder) charsets() charsets {
+	out := fallbackCharsets()
+	for cs := range out {
+		for _, n := range b.e.order {
+			if sc := b.shards[n]; sc != nil {
+				if collation := sc.defaults[cs]; b.allKnow(collation) {
+					out[cs] = collation
+				}
+				break
+			}
+		}
+	}
+	return out
+}
+
+// agreed keeps what all shards say alike.
+func (b *builder) agreed(of func(*shardCatalog) map[string]string) map[string]string {
+	out := map[string]string{}
+	for _, sc := range b.shards {
+		for name, value := range of(sc) {
+			if have, seen := out[name]; seen && have != value {
+				value = ""
+			}
+			out[name] = value
+		}
+	}
+	return out
+}
+
+func (b *builder) allKnow(collation string) bool {
+	for _, sc := range b.shards {
+		if !sc.collations[collation] {
+			return false
+		}
+	}
+	return collation != ""
+}
+
+// entry compares a table's definitions and finds its rule.
+func (b *builder) entry(ctx context.Context, name plan.TableName) entry {
+	var e entry
+	var first *tableFacts
+	for _, n := range b.e.order {
+		sc := b.shards[n]
+		if sc == nil || sc.tables[name] == nil {
+			continue
+		}
+		t := sc.tables[name]
+		e.shards = append(e.shards, n)
+		if first == nil {
+			first = t
+			continue
+		}
+		if what := first.differs(t); what != "" {
+			e.reason = b.unusable(name, fmt.Sprintf("its definition differs between shard %s and shard %s: %s; make them equal",
+				b.e.name(e.shards[0]), b.e.name(n), what))
+			return e
+		}
+	}
+	t := first.table
+	t.Schema, t.Name = name.Schema, name.Name
+	rule, err := b.rule(ctx, name, &t, e.shards)
+	if err != nil {
+		e.reason = err
+		return e
+	}
+	t.Rule = rule
+	if missing := b.missing(rule, e.shards); missing != "" {
+		e.reason = b.unusable(name, "it is missing at shard "+missing+"; create it there, or run its CREATE TABLE IF NOT EXISTS through the proxy")
+		return e
+	}
+	if err := plan.Check(&t); err != nil {
+		e.reason = err
+		return e
+	}
+	e.table = &t
+	return e
+}
+
+func (b *builder) unusable(name plan.TableName, why string) error {
+	return fail(codeDefinitionsDiffer, name.Schema+"."+name.Name, why)
+}
+
+// missing names a shard that the rule needs and that lacks the table. Shards
+// that have not told anything yet are trusted: statements there fail by themselves.
+func (b *builder) missing(rule route.Rule, have []xa.ShardID) string {
+	for _, n := range rule.Shards() {
+		if b.shards[shardID(n)] != nil && !slices.Contains(have, shardID(n)) {
+			return b.e.name(shardID(n))
+		}
+	}
+	return ""
+}
+
+// rule finds where a table's rows are. A stored rule is the truth; what the
+// configuration says must agree with it, and is stored at the first sight of a
+// table that it names.
+func (b *builder) rule(ctx context.Context, name plan.TableName, t *plan.Table, have []xa.ShardID) (route.Rule, error) {
+	want, configured, err := configuredRule(b.m, t)
+	if err != nil {
+		return route.Rule{}, err
+	}
+	stored, known, err := b.storedRule(name)
+	switch {
+	case err != nil:
+		return route.Rule{}, err
+	case known && configured && stored.Fingerprint != want.Fingerprint():
+		return route.Rule{}, b.unusable(name, "its rows are placed by "+stored.Rule+", the configuration asks for "+want.Text()+"; restore the configuration")
+	case known && configured:
+		return want, nil
+	case known:
+		return b.recognise(name, t, stored)
+	case configured:
+		return want, b.adopt(ctx, name, want)
+	}
+	return b.unplaced(name, have)
+}
+
+// storedRule is the placement that the shards have stored; they must agree.
+func (b *builder) storedRule(name plan.TableName) (xamysql.Placement, bool, error) {
+	var found xamysql.Placement
+	known := false
+	for _, n := range b.e.order {
+		sc := b.shards[n]
+		if sc == nil {
+			continue
+		}
+		p, ok := sc.placements[name]
+		switch {
+		case !ok:
+		case known && p.Fingerprint != found.Fingerprint:
+			return found, false, b.unusable(name, "shards have stored different placements: "+found.Rule+" and, at "+b.e.name(n)+", "+p.Rule)
+		default:
+			found, known = p, true
+		}
+	}
+	return found, known, nil
+}
+
+// recognise finds the rule that a stored fingerprint belongs to, for a table that
+// the configuration does not name.
+func (b *builder) recognise(name plan.TableName, t *plan.Table, stored xamysql.Placement) (route.Rule, error) {
+	for _, n := range b.m.Shards() {
+		if r := route.OnShard(n); r.Fingerprint() == stored.Fingerprint {
+			return r, nil
+		}
+	}
+	for _, c := range t.Columns {
+		r, err := shardedBy(b.m, t, c.Name)
+		if err == nil && r.Fingerprint() == stored.Fingerprint {
+			return r, nil
+		}
+	}
+	return route.Rule{}, b.unusable(name, "its rows are placed by "+stored.Rule+", which does not fit the shards of this configuration or the table's definition")
+}
+
+// adopt stores the configured rule of a table that was not created through the
+// proxy, at every shard.
+func (b *builder) adopt(ctx context.Context, name plan.TableName, want route.Rule) error {
+	p := xamysql.Placement{Schema: name.Schema, Table: name.Name, Rule: want.Text(), Fingerprint: want.Fingerprint()}
+	for _, n := range b.e.order {
+		have, err := b.e.shards[n].Store.StorePlacement(ctx, p)
+		switch {
+		case err != nil:
+			return b.unusable(name, "its placement cannot be stored at shard "+b.e.name(n)+" now: "+err.Error())
+		case have.Fingerprint != p.Fingerprint:
+			return b.unusable(name, "its rows are placed by "+have.Rule+" (shard "+b.e.name(n)+"), the configuration asks for "+want.Text())
+		}
+	}
+	return nil
+}
+
+// unplaced is the rule of a table that nobody configured: it is on the one shard
+// that has it.
+func (b *builder) unplaced(name plan.TableName, have []xa.ShardID) (route.Rule, error) {
+	switch {
+	case len(have) > 1:
+		return route.Rule{}, b.unusable(name, "several shards have it, and neither the configuration nor a stored placement says how its rows are placed; name it under tables: in the configuration")
+	case len(b.shards) < len(b.e.order):
+		return route.Rule{}, b.unusable(name, "its placement is not known while a shard is down")
+	}
+	return route.OnShard(route.Shard(have[0])), nil
+}
