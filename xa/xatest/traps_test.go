@@ -518,7 +518,7 @@ func TestForeignBranchesAreNotListed(t *testing.T) {
 			fmt.Sprintf("X'%x',X'%x',7", string(id.Global), id.Branch),
 			fmt.Sprintf("X'%x',X'%x',%d", string(id.Global), id.Branch[1:], xa.FormatID),
 			fmt.Sprintf("X'%x',X'%x',%d", string(id.Global)+id.Branch[:1], id.Branch[1:], xa.FormatID),
-			fmt.Sprintf("X'%x',X'%x',%d", "x1h000000001"+string(id.Global)[12:], id.Branch, xa.FormatID),
+			fmt.Sprintf("X'%x',X'%x',%d", "x1h01234567"+string(id.Global)[len("x1h01234567"):], id.Branch, xa.FormatID),
 		}
 		sessions := []*session{}
 		for i, x := range foreign {
