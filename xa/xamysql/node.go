@@ -139,32 +139,25 @@ func (s *Shard) lockName(node uint32) string {
 }
 
 // Hold implements xa.NodeStore. The lock belongs to a session of its own, which is kept alive until release is called.
-// When that session breaks nonetheless (the server was restarted), the name is taken again as soon as the server
-// answers, unless somebody else has it by then.
+// A session that is lost nonetheless (the server was restarted, somebody called KillHolder) is not replaced: the name is
+// free, and the node's owner decides whether it may take it again.
 func (s *Shard) Hold(ctx context.Context, node uint32) (release func(), err error) {
-	h := holder{s: s, node: node}
-	if h.session, err = h.take(ctx); err != nil {
+	c, err := s.takeName(ctx, node)
+	if err != nil {
 		return nil, s.fail(fmt.Sprintf("take the name of node %d", node), err)
 	}
 	keep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var done sync.WaitGroup
-	done.Go(func() { h.run(keep) })
+	done.Go(func() { c.keepAlive(keep) })
 	return func() {
 		stop()
 		done.Wait()
 	}, nil
 }
 
-// holder keeps a node's name taken. Its goroutine owns the session.
-type holder struct {
-	s       *Shard
-	node    uint32
-	session control
-}
-
-// take locks the name on a new session at once, or fails with ErrHeld.
-func (h holder) take(ctx context.Context) (control, error) {
-	c, err := checkout(ctx, h.s.nodes)
+// takeName locks the name on a session of its own at once, or fails with ErrHeld.
+func (s *Shard) takeName(ctx context.Context, node uint32) (control, error) {
+	c, err := checkout(ctx, s.nodes)
 	if err != nil {
 		return c, err
 	}
@@ -172,7 +165,7 @@ func (h holder) take(ctx context.Context) (control, error) {
 		c.drop()
 		return control{}, err
 	}
-	got, err := c.one(ctx, "SELECT GET_LOCK(CONVERT("+h.s.lockName(h.node)+" USING utf8mb4),0)")
+	got, err := c.one(ctx, "SELECT GET_LOCK(CONVERT("+s.lockName(node)+" USING utf8mb4),0)")
 	if err == nil && got != "1" {
 		err = xa.ErrHeld
 	}
@@ -183,33 +176,19 @@ func (h holder) take(ctx context.Context) (control, error) {
 	return c, nil
 }
 
-// run pings the session, and replaces it when it is lost, until ctx ends or the name is somebody else's.
-func (h holder) run(ctx context.Context) {
+// keepAlive pings the session until ctx ends or the session is lost, then ends it.
+func (c control) keepAlive(ctx context.Context) {
+	defer c.drop()
 	tick := time.NewTicker(holdLease / 3)
 	defer tick.Stop()
-	held := true
 	for {
 		select {
 		case <-ctx.Done():
-			if held {
-				h.session.drop()
-			}
 			return
 		case <-tick.C:
-		}
-		if held {
-			held = h.session.PingContext(ctx) == nil
-			if !held {
-				h.session.drop()
+			if c.PingContext(ctx) != nil {
+				return
 			}
-			continue
-		}
-		again, err := h.take(ctx)
-		if errors.Is(err, xa.ErrHeld) {
-			return
-		}
-		if err == nil {
-			h.session, held = again, true
 		}
 	}
 }
