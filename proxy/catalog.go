@@ -158,7 +158,8 @@ type snapshot struct {
 	// schemas and defaults are the default collations of schemas and character
 	// sets, where all shards agree.
 	schemas, defaults map[string]string
-	sqlMode           string // the servers' default
+	sqlMode           string          // the servers' default
+	collations        map[string]bool // those that all shards know
 }
 
 // entry is a table, or why it cannot be used.

@@ -28,9 +28,13 @@ func (b *builder) build(ctx context.Context) *snapshot {
 	}
 	s.schemas = b.agreed(func(sc *shardCatalog) map[string]string { return sc.schemas })
 	s.defaults = b.agreed(func(sc *shardCatalog) map[string]string { return sc.defaults })
+	s.collations = map[string]bool{}
 	names := map[plan.TableName]bool{}
 	stored := map[plan.TableName]bool{}
 	for _, sc := range b.shards {
+		for name := range sc.collations {
+			s.collations[name] = b.allKnow(name)
+		}
 		for name := range sc.tables {
 			names[name] = true
 		}

@@ -66,7 +66,8 @@ func newSession(e *engine, c *client) *session {
 
 // begin implements conversation.
 func (s *session) begin(ctx context.Context) error {
-	set, err := atLogin(s.c.login)
+	now := s.e.catalog.current()
+	set, err := atLogin(s.c.login, func(c string) bool { return now.collations[c] }, now.charsets)
 	if err != nil {
 		return err
 	}

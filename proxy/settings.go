@@ -70,12 +70,21 @@ func canonicalCharset(name string) string {
 }
 
 // atLogin are the settings of a session that logged in with a collation number.
-func atLogin(l wire.Login) (settings, error) {
+// As on a server, a collation that it does not know is replaced: here by the
+// default of its character set that all shards know. Drivers send their own
+// favourite without being asked (MySQL's utf8mb4_0900_ai_ci, which MariaDB 10.11
+// lacks).
+func atLogin(l wire.Login, know func(collation string) bool, defaults charsets) (settings, error) {
 	s := settings{autocommit: true}
 	s.state.Schema = l.Database
 	charset, collation, known := wire.Charset(l.Collation)
 	if !known {
 		return s, fail(codeUnsupported, "collation number "+strconv.Itoa(int(l.Collation))+" at login; use utf8mb4")
+	}
+	if !know(canonicalCollation(collation)) {
+		if c, supported := defaults.collation(charset); supported {
+			collation = c
+		}
 	}
 	s.connection = charset
 	s.state.Collation = wantCharset(collation, "utf8mb4_general_ci")

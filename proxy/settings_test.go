@@ -8,20 +8,35 @@ import (
 	"xaproxy/proxy/wire"
 )
 
+func all(string) bool { return true }
+
+func TestLoginWithACollationThatAShardLacksGetsTheDefault(t *testing.T) {
+	const mysql8 = 255 // utf8mb4_0900_ai_ci
+	lacks := func(c string) bool { return c != "utf8mb4_0900_ai_ci" }
+	s, err := atLogin(wire.Login{Collation: mysql8}, lacks, fallbackCharsets())
+	if err != nil || s.state != (backend.State{}) {
+		t.Errorf("%+v %v, want the state that needs no setting", s, err)
+	}
+	s, err = atLogin(wire.Login{Collation: mysql8}, all, fallbackCharsets())
+	if v, given := s.state.Collation.Value(); err != nil || !given || v != "utf8mb4_0900_ai_ci" {
+		t.Errorf("%+v %v, want the collation of the login", s, err)
+	}
+}
+
 func TestLoginOfTheCommonDriverNeedsNoSetting(t *testing.T) {
 	for _, collation := range []uint8{0, wire.CollationUTF8MB4General} {
-		s, err := atLogin(wire.Login{Collation: collation})
+		s, err := atLogin(wire.Login{Collation: collation}, all, fallbackCharsets())
 		if err != nil || s.state != (backend.State{}) || !s.autocommit || s.charset() != "utf8mb4" {
 			t.Errorf("%d: %+v %v", collation, s, err)
 		}
 	}
-	if _, err := atLogin(wire.Login{Collation: 28}); err == nil { // gbk: a second byte may be a backslash
+	if _, err := atLogin(wire.Login{Collation: 28}, all, fallbackCharsets()); err == nil { // gbk: a second byte may be a backslash
 		t.Error("gbk is taken")
 	}
 }
 
 func TestAssignments(t *testing.T) {
-	login, err := atLogin(wire.Login{Collation: 8})
+	login, err := atLogin(wire.Login{Collation: 8}, all, fallbackCharsets())
 	if err != nil {
 		t.Fatal(err)
 	}
