@@ -13,7 +13,7 @@ import (
 // like the servers are.
 func BuildPreload(ctx context.Context, source, library string, progress func(string)) error {
 	compiler, err := exec.LookPath("cc")
-	args := []string{"-shared", "-fPIC", "-O1"}
+	args := []string{"-shared", "-fPIC", "-O1", "-fno-builtin"}
 	if err != nil {
 		compiler, args, err = fetchedCompiler(ctx, newProgress(progress))
 	}

@@ -2,7 +2,6 @@ package xatest_test
 
 import (
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,14 +14,9 @@ import (
 // slowClose builds the library that makes the end of a session slow.
 func slowClose(t testing.TB) string {
 	t.Helper()
-	cc, err := exec.LookPath("cc")
-	if err != nil {
-		t.Skip("no C compiler")
-	}
 	library := filepath.Join(t.TempDir(), "slowclose.so")
-	out, err := exec.CommandContext(t.Context(), cc, "-shared", "-fPIC", "-O1", "-fno-builtin", "-o", library, "testdata/slowclose.c", "-ldl").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
+	if err := launch.BuildPreload(t.Context(), "testdata/slowclose.c", library, func(line string) { t.Log(line) }); err != nil {
+		t.Fatal(err)
 	}
 	return library
 }
