@@ -159,6 +159,7 @@ type snapshot struct {
 	// sets, where all shards agree.
 	schemas, defaults map[string]string
 	sqlMode           string          // the servers' default
+	isolation         string          // the servers' default, "" where they differ
 	collations        map[string]bool // those that all shards know
 }
 

@@ -28,6 +28,7 @@ func (b *builder) build(ctx context.Context) *snapshot {
 	}
 	s.schemas = b.agreed(func(sc *shardCatalog) map[string]string { return sc.schemas })
 	s.defaults = b.agreed(func(sc *shardCatalog) map[string]string { return sc.defaults })
+	s.isolation = b.agreed(func(sc *shardCatalog) map[string]string { return map[string]string{"": sc.isolation} })[""]
 	s.collations = map[string]bool{}
 	names := map[plan.TableName]bool{}
 	stored := map[plan.TableName]bool{}

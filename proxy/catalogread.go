@@ -20,6 +20,7 @@ type shardCatalog struct {
 	schemas    map[string]string // collation by schema
 	collations map[string]bool
 	sqlMode    string
+	isolation  string // default, as in REPEATABLE-READ
 }
 
 // tableFacts is a table as one shard has it. shape holds one line for each part
@@ -72,6 +73,9 @@ const (
 	sqlCollations = "SELECT COLLATION_NAME FROM information_schema.COLLATIONS"
 
 	sqlMode = "SELECT @@GLOBAL.sql_mode"
+
+	// The name differs between the server families.
+	sqlIsolation = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('transaction_isolation','tx_isolation')"
 )
 
 // readCatalog reads all of a shard's catalog.
@@ -94,6 +98,7 @@ func readCatalog(ctx context.Context, conn *backend.Conn) (*shardCatalog, error)
 		{sqlTables, sc.takeTable}, {sqlColumns, sc.takeColumn}, {sqlKeys, sc.takeKey},
 		{sqlForeign, sc.takeForeign}, {sqlTriggers, sc.takeTrigger},
 		{sqlSchemas, sc.takeSchema}, {sqlCharsets, sc.takeCharset}, {sqlCollations, sc.takeCollation}, {sqlMode, sc.takeMode},
+		{sqlIsolation, sc.takeIsolation},
 	} {
 		rows, err := selectRows(ctx, conn, q.sql)
 		if err != nil {
@@ -289,6 +294,11 @@ func (sc *shardCatalog) takeCollation(row []string) error {
 
 func (sc *shardCatalog) takeMode(row []string) error {
 	sc.sqlMode = row[0]
+	return nil
+}
+
+func (sc *shardCatalog) takeIsolation(row []string) error {
+	sc.isolation = row[1]
 	return nil
 }
 

@@ -220,3 +220,24 @@ func TestLostAutocommitWriteIsUnknown(t *testing.T) {
 		t.Errorf("a lost read: error %d", n)
 	}
 }
+
+// What drivers and command line clients ask when they connect must be answered.
+func TestStartQueriesOfDrivers(t *testing.T) {
+	w := newWorld(t, twoMariaDB())
+	w.bank()
+	c := w.conn("bank")
+	got := values(t, c, "/* mysql-connector-j */SELECT @@session.auto_increment_increment AS auto_increment_increment, "+
+		"@@character_set_client AS character_set_client, @@init_connect AS init_connect, @@interactive_timeout AS interactive_timeout, "+
+		"@@max_allowed_packet AS max_allowed_packet, @@sql_mode AS sql_mode, @@time_zone AS time_zone, @@wait_timeout AS wait_timeout")
+	if len(got) != 1 || !strings.HasSuffix(got[0], ",600") {
+		t.Errorf("%q", got)
+	}
+	got = values(t, c, "select database(), user() limit 1")
+	if len(got) != 1 || !strings.HasPrefix(got[0], "bank,app@127.0.0.1") {
+		t.Errorf("%q", got)
+	}
+	exec(t, c, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+	if got := values(t, c, "SELECT @@session.tx_isolation"); len(got) != 1 || got[0] != "READ-COMMITTED" {
+		t.Errorf("%q", got)
+	}
+}

@@ -3,7 +3,10 @@ package proxy
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -68,7 +71,7 @@ func (s *session) run(ctx context.Context, k *call) error {
 		}
 	}
 	if len(p.Variables) > 0 {
-		return s.variables(k)
+		return s.variables(ctx, k)
 	}
 	return s.byClass(ctx, k)
 }
@@ -139,9 +142,32 @@ func (s *session) rows(k *call, t *Table, err error) error {
 	return s.c.table(t, s.status(0), k.stmt != nil)
 }
 
-// variables answers statements that read variables which a shard's connection
-// does not have as the client set them.
-func (s *session) variables(k *call) error {
+// variables answers statements that read values which a shard's connection does
+// not have as the client's session has them: they become literals in the text.
+func (s *session) variables(ctx context.Context, k *call) error {
+	refusal := fail(codeUnsupported, "reading "+strings.Join(k.plan.Variables, ", ")+" in this place; select it as a column of its own, in a text statement")
+	if k.stmt != nil {
+		return s.loneVariable(k, refusal)
+	}
+	text, done := k.plan.Inline(s.env(), k.sql, func(name string) (string, bool) {
+		v, known := s.variable(name)
+		return v.literal(), known
+	})
+	if !done {
+		return s.tell(refusal)
+	}
+	p, err := s.plan(ctx, s.env(), text)
+	switch {
+	case err != nil:
+		return s.tell(err)
+	case len(p.Variables) > 0:
+		return s.tell(refusal)
+	}
+	return s.byClass(ctx, &call{plan: p, sql: text})
+}
+
+// loneVariable answers a prepared SELECT of one such value, as the proxy itself.
+func (s *session) loneVariable(k *call, refusal *Error) error {
 	fields := strings.Fields(strings.ToLower(strings.TrimRight(strings.TrimSpace(k.sql), ";")))
 	if len(fields) == 2 && fields[0] == "select" && len(k.plan.Variables) == 1 {
 		name := strings.TrimPrefix(strings.TrimPrefix(fields[1], "@@"), "session.")
@@ -149,8 +175,21 @@ func (s *session) variables(k *call) error {
 			return s.rows(k, &Table{Columns: []Column{{Name: fields[1], Type: v.columnType()}}, Rows: [][]Value{{v}}}, nil)
 		}
 	}
-	return s.tell(fail(codeUnsupported, "reading @@"+strings.Join(k.plan.Variables, ", @@")+
-		", whose value the proxy keeps; SELECT @@variable alone works for autocommit, transaction_isolation and transaction_read_only"))
+	return s.tell(refusal)
+}
+
+// literal is the value in SQL.
+func (v Value) literal() string {
+	switch v.kind {
+	case valueNull:
+		return "NULL"
+	case valueInteger:
+		return strconv.FormatUint(v.number, 10)
+	case valueText:
+		// Whatever sql_mode says of quotes and backslashes.
+		return "CONVERT(X'" + hex.EncodeToString([]byte(v.text)) + "' USING utf8mb4)"
+	}
+	return "NULL"
 }
 
 func (v Value) columnType() ColumnType {
@@ -177,6 +216,16 @@ func (s *session) variable(name string) (Value, bool) {
 		if v, given := s.set.state.Isolation.Value(); given {
 			return String(strings.ReplaceAll(strings.ToUpper(v), " ", "-")), true
 		}
+		d := s.e.catalog.current().isolation
+		return String(d), d != ""
+	case "connection_id()", "pseudo_thread_id":
+		return Uint(uint64(s.c.id)), true
+	case "user()", "current_user()":
+		host, _, err := net.SplitHostPort(s.c.conn.RemoteAddr().String())
+		if err != nil {
+			host = "localhost"
+		}
+		return String(s.c.user.Name + "@" + host), true
 	case "wait_timeout", "interactive_timeout":
 		return Uint(uint64(s.e.limits.IdleTime.Seconds())), true
 	}
