@@ -1,0 +1,69 @@
+package integration
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+
+	"xaproxy/internal/launch"
+)
+
+func numberOf(err error) uint16 {
+	var e *mysql.MySQLError
+	if errors.As(err, &e) {
+		return e.Number
+	}
+	return 0
+}
+
+// TestLoginErrorsReachTheClient: why a login fails is an error packet, not a closed connection.
+func TestLoginErrorsReachTheClient(t *testing.T) {
+	c := newCluster(t, launch.MariaDB1011)
+	p := c.newProxy(t, "a", proxySettings{node: 1, more: "limits: { shard_connections: 1, pool_wait: 300ms }\n"})
+	p.up()
+	login := func(schema string) uint16 {
+		db := p.open(schema, "")
+		defer db.Close()
+		return numberOf(db.PingContext(t.Context()))
+	}
+	if n := login("no_such_schema"); n != 1049 {
+		t.Errorf("login with an unknown schema: error %d, want 1049", n)
+	}
+	hold := oneConn(t, p.dsnOf(""))
+	mustRun(t, hold, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)", "BEGIN", "INSERT INTO d.t VALUES (1)")
+	if n := login("d"); n != 17031 {
+		t.Errorf("login while every connection is in use: error %d, want 17031", n)
+	}
+	mustRun(t, hold, "ROLLBACK")
+	c.shards[0].kill(t)
+	if n := login("d"); n != 17030 {
+		t.Errorf("login while the shard is down: error %d, want 17030", n)
+	}
+}
+
+// TestCharacterSetsOfOtherSessionsDoNotMatter: a connection that another session has used with another character set
+// answers like a fresh one. MySQL derives a column's collation number from how the character set was set.
+func TestCharacterSetsOfOtherSessionsDoNotMatter(t *testing.T) {
+	c := newCluster(t, launch.MySQL, launch.MySQL)
+	p := c.newProxy(t, "a", proxySettings{node: 1, more: "limits: { shard_connections: 1 }\n"}) // so that both use the same ones
+	p.up()
+	other := oneConn(t, p.dsnOf(""))
+	mustRun(t, other, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY, s VARCHAR(10))",
+		"INSERT INTO d.t VALUES (1,'a'),(2,'b'),(3,'c'),(4,'d'),(5,'e'),(6,'f')", "SET NAMES latin1")
+	// A statement of its own is not needed: the value was checked at the first shard.
+	mine := oneConn(t, p.dsnOf(""))
+	for range 5 {
+		rows, err := mine.QueryContext(t.Context(), "SELECT s FROM d.t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for rows.Next() {
+			n++
+		}
+		if err := rows.Err(); err != nil || n != 6 {
+			t.Fatalf("%d rows, then %v", n, err)
+		}
+	}
+}
