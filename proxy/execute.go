@@ -248,7 +248,7 @@ func (s *session) runBranch(ctx context.Context, k *call, part plan.Part, out *r
 	if !k.plan.Reader {
 		b.work.MarkWrote()
 	}
-	out.shard = n
+	out.shard, out.sent = n, true
 	r, err := s.send(ctx, k, b.conn, own, part, out)
 	switch {
 	case err != nil && (errors.Is(err, errGone) || errors.Is(r.stopped, errGone)):

@@ -87,11 +87,14 @@ func (s *session) allParts(ctx context.Context, k *call, out *relay) error {
 	}
 	var touched []*branch
 	for i, part := range out.parts {
-		out.part = i
+		out.part, out.sent = i, false
 		b, err := s.runBranch(ctx, k, part, out, point)
 		if err == nil {
 			touched = append(touched, b)
 			err = s.stillOpen(ctx, b)
+		}
+		if err == nil && s.tx == nil && i+1 < len(out.parts) {
+			err = fail(codeAborted, "shard "+s.e.name(b.shard)+" ended it by itself before the statement had reached every shard")
 		}
 		if err == nil {
 			continue
@@ -101,7 +104,7 @@ func (s *session) allParts(ctx context.Context, k *call, out *relay) error {
 		}
 		// The statement failed, the transaction is still open: the branch that
 		// refused has the savepoint, too, unless it was refused before.
-		if b != nil && b.start == nil {
+		if b != nil && out.sent {
 			touched = append(touched, b)
 		}
 		return s.undo(ctx, touched, err)

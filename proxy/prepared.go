@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"xaproxy/proxy/backend"
 	"xaproxy/proxy/plan"
@@ -73,17 +74,24 @@ func (s *session) shape(ctx context.Context, p *plan.Plan, sql string) (backend.
 	n, held := s.shapeShard(p)
 	var out backend.Stmt
 	ask := func(conn *backend.Conn) error {
-		if err := conn.Sync(ctx, s.want()); err != nil {
-			return err
-		}
-		st, err := conn.Prepare(ctx, sql)
-		if err == nil {
-			out = *st
+		var err error
+		why := s.guard(ctx, []*backend.Conn{conn}, func(ctx context.Context) {
+			if err = conn.Sync(ctx, s.want()); err != nil {
+				return
+			}
+			var st *backend.Stmt
+			if st, err = conn.Prepare(ctx, sql); err == nil {
+				out = *st
+			}
+		})
+		if why != nil && !errors.Is(why, errStopped) {
+			return why
 		}
 		return err
 	}
 	if held != nil {
-		return out, ask(held)
+		err := ask(held)
+		return out, s.unshaped(ctx, held, err)
 	}
 	try := func(n xa.ShardID) error {
 		conn, err := s.take(ctx, n)
@@ -197,4 +205,28 @@ func (s *session) resetStatement(payload []byte) error {
 	st.params.Reset()
 	st.broken = nil
 	return s.answer(nil)
+}
+
+// unshaped handles an error of COM_STMT_PREPARE at a connection that the session holds: a server may have ended the
+// transaction with it (a deadlock of metadata locks does), and an error packet carries no flags.
+func (s *session) unshaped(ctx context.Context, conn *backend.Conn, err error) error {
+	if err == nil || s.tx == nil || errors.Is(err, errGone) {
+		return err
+	}
+	i := slices.IndexFunc(s.tx.branches, func(b *branch) bool { return b.conn == conn })
+	if i < 0 {
+		return err
+	}
+	var said *wire.ServerError
+	var own *Error
+	switch {
+	case errors.Is(err, errTooLong):
+		s.rollback(ctx)
+		return fail(codeTimeLimit, s.e.limits.MaxTime, "transactions.max_time")
+	case errors.As(err, &own):
+		return err
+	case errors.As(err, &said):
+		return s.refused(ctx, s.tx.branches[i], reply{refused: said})
+	}
+	return s.lost(ctx, s.tx.branches[i], err)
 }

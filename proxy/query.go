@@ -255,6 +255,9 @@ func (s *session) savepoint(ctx context.Context, p plan.Savepoint) error {
 	case t == nil, p.Verb != plan.SavepointSet && t.find(p.Name) < 0:
 		return fail(codeNoSavepoint, p.Name)
 	}
+	if strings.EqualFold(p.Name, internalSavepoint) {
+		return fail(codeUnsupported, "the savepoint name "+internalSavepoint+", which the proxy uses itself")
+	}
 	name := quoteName(p.Name)
 	switch p.Verb {
 	case plan.SavepointSet:

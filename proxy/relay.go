@@ -32,6 +32,7 @@ type relay struct {
 	rows    bool // the end belongs to a result set
 	ended   bool
 	tally   tally
+	sent    bool // the part was sent, with the own statements in front of it
 }
 
 // discards reports whether what arrives is not for the client.

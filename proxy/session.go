@@ -209,7 +209,6 @@ func (s *session) publish(command, sql string) {
 	v := &Snapshot{ID: s.c.id, User: s.c.user.Name, Addr: s.c.conn.RemoteAddr().String(), Schema: s.set.state.Schema,
 		Command: command, Since: time.Now(), Statement: shorten(sql)}
 	if s.tx != nil {
-		v.Global = s.tx.txn.Global()
 		for _, b := range s.tx.branches {
 			v.Shards = append(v.Shards, b.shard)
 		}

@@ -15,8 +15,7 @@ type Snapshot struct {
 	Schema    string
 	Command   string // "Sleep", "Query" or "Execute"
 	Since     time.Time
-	Statement string      // the beginning of the running statement's text
-	Global    xa.GlobalID // of the open transaction, once it has a gtrid
+	Statement string // the beginning of the running statement's text
 	Shards    []xa.ShardID
 }
 

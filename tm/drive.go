@@ -2,6 +2,7 @@ package tm
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"xaproxy/tm/internal/protocol"
@@ -22,6 +23,7 @@ type driver struct {
 	errs        []error       // by branch, the first error of each
 	claimSent   bool
 	forgotten   bool // ActionForget was emitted
+	homeLost    bool // the claim was committed without home's work; set before answered is closed
 	results     chan result
 	outstanding int
 }
@@ -93,6 +95,9 @@ func (d *driver) run(ctx context.Context, e protocol.Event) {
 		acts = nil
 		if r.ok {
 			d.note(r)
+			if d.homeLost && r.event.Kind == protocol.EventDecided {
+				d.m.heuristic(ctx, Heuristic{ID: d.t.home.ID(), Shard: d.t.where[0].shard, Decision: xa.Committed, Cause: r.err})
+			}
 			acts = d.machine.Step(r.event)
 		}
 	}
@@ -204,6 +209,9 @@ func (d *driver) note(r result) {
 	}
 	if r.err != nil && d.errs[i] == nil {
 		d.errs[i] = r.err
+	}
+	if r.event.Kind == protocol.EventDecided && errors.Is(r.err, xa.ErrHeuristic) {
+		d.homeLost = true // the claim is recorded, home's own work is not
 	}
 }
 

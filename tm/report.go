@@ -155,6 +155,9 @@ func (p Phase) String() string {
 
 // LiveTxn is a snapshot of one transaction of this process that has a gtrid.
 type LiveTxn struct {
+	// Global is the gtrid, "" before S1 has begun and for transactions that end
+	// without a claim: asking for the outcome of one records an abort, while it
+	// may commit.
 	Global   xa.GlobalID
 	Phase    Phase
 	Age      time.Duration // since the gtrid was made

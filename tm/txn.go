@@ -207,6 +207,11 @@ func (t *Txn) snapshot(now time.Time) LiveTxn {
 		Global: t.global, Phase: t.phase, Age: now.Sub(t.made),
 		Home: t.at, Sessions: slices.Clone(t.sessions),
 	}
+	switch t.phase {
+	case PhaseActive, PhaseOnePhase:
+		l.Global = ""
+	case PhasePreparing, PhaseDeciding, PhaseResolving, PhaseCommitting, PhaseAborting, PhaseUnknown, PhaseEnded:
+	}
 	if t.left {
 		l.Pending = t.openShards()
 	}

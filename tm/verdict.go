@@ -76,10 +76,10 @@ func (d *driver) tally() {
 
 // verdict words the answer. It is called after ActionAnswer.
 func (d *driver) verdict(ctx context.Context, w want) error {
-	heuristic := false
+	heuristic := d.homeLost
 	select {
 	case <-d.t.Done(): // the driver has ended: its machine is ours now
-		heuristic = len(d.machine.Heuristics()) > 0
+		heuristic = heuristic || len(d.machine.Heuristics()) > 0
 	default:
 	}
 	if d.answer.outcome == xa.Committed && !heuristic {

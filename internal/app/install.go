@@ -95,6 +95,14 @@ func install(ctx context.Context, members []member) error {
 		case m.installed:
 			cluster = m.meta.Cluster
 			next = max(next, m.meta.Shard+1)
+			// Numbers of shards that are not configured any more are not given again.
+			names, err := xamysql.ReadDirectory(ctx, m.dsn)
+			if err != nil {
+				return fmt.Errorf("shard %s: %w", m.name, err)
+			}
+			for _, number := range names {
+				next = max(next, number+1)
+			}
 		}
 	}
 	if len(down) > 0 {
@@ -119,7 +127,33 @@ func install(ctx context.Context, members []member) error {
 		m.installed = true
 		next++
 	}
-	return nil
+	return tellDirectory(ctx, members)
+}
+
+// tellDirectory stores the shards' names and numbers at every shard that
+// answers: for proxies that start while one does not, and so that no number is
+// given twice.
+func tellDirectory(ctx context.Context, members []member) error {
+	names := map[string]xa.ShardID{}
+	for _, m := range members {
+		names[m.name] = m.meta.Shard
+	}
+	ctx, cancel := context.WithTimeout(ctx, surveyTime)
+	defer cancel()
+	errs := make([]error, len(members))
+	var wg sync.WaitGroup
+	for i, m := range members {
+		if m.err != nil {
+			continue
+		}
+		wg.Go(func() {
+			if err := xamysql.StoreDirectory(ctx, m.dsn, names); err != nil {
+				errs[i] = fmt.Errorf("shard %s: %w", m.name, err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // Init creates schema xaproxy on every shard that lacks it and gives each its

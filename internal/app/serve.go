@@ -96,12 +96,13 @@ func (m *Main) open(ctx context.Context) error {
 	if err := m.listen(ctx); err != nil {
 		return err
 	}
-	if err := m.openShards(members, cluster, node); err != nil { //nolint:contextcheck // pools live longer than the start
+	if err := m.openStores(members, cluster, node); err != nil {
 		return err
 	}
 	if err := m.startManager(ctx, cluster, node); err != nil {
 		return err
 	}
+	m.openPools(cluster) //nolint:contextcheck // pools live longer than the start
 	return m.openPorts(ctx)
 }
 
@@ -129,7 +130,7 @@ func (m *Main) DataAddr() string { return m.dataListener.Addr().String() }
 // AdminAddr is where operators connect.
 func (m *Main) AdminAddr() string { return m.adminListener.Addr().String() }
 
-func (m *Main) openShards(members []member, cluster xa.ClusterID, node uint32) error {
+func (m *Main) openStores(members []member, cluster xa.ClusterID, node uint32) error {
 	for _, mb := range members {
 		store, err := xamysql.Open(xamysql.Options{
 			DSN: mb.dsn, Number: mb.meta.Shard, Name: mb.name, Cluster: cluster, Node: node,
@@ -137,14 +138,23 @@ func (m *Main) openShards(members []member, cluster xa.ClusterID, node uint32) e
 		if err != nil {
 			return err
 		}
-		u := &unit{member: mb, store: store}
-		o := mb.options
-		o.Shard, o.Name = mb.meta.Shard, mb.name
+		m.shards = append(m.shards, &unit{member: mb, store: store})
+	}
+	slices.SortFunc(m.shards, func(a, b *unit) int { return cmp.Compare(a.meta.Shard, b.meta.Shard) })
+	return nil
+}
+
+// openPools makes the pools of sessions' connections. The manager is there: it
+// is told when a shard comes back.
+func (m *Main) openPools(cluster xa.ClusterID) {
+	for _, u := range m.shards {
+		o := u.options
+		o.Shard, o.Name = u.meta.Shard, u.name
 		o.Lease = m.config.Recovery.SessionLease
 		lockWait := fmt.Sprintf("SET SESSION innodb_lock_wait_timeout=%d", int(m.config.Transactions.LockTimeout.Seconds()))
 		o.AfterDial = func(ctx context.Context, c *backend.Conn) error {
-			if err := xamysql.CheckSession(ctx, c, cluster, mb.meta.Shard, lockWait); err != nil {
-				return fmt.Errorf("shard %s: %w", mb.name, err)
+			if err := xamysql.CheckSession(ctx, c, cluster, u.meta.Shard, lockWait); err != nil {
+				return fmt.Errorf("shard %s: %w", u.name, err)
 			}
 			u.greeted(c.ServerVersion())
 			return nil
@@ -152,10 +162,7 @@ func (m *Main) openShards(members []member, cluster xa.ClusterID, node uint32) e
 		u.pool = m.newPool(o)
 		o.FoundRows = true
 		u.found = m.newPool(o)
-		m.shards = append(m.shards, u)
 	}
-	slices.SortFunc(m.shards, func(a, b *unit) int { return cmp.Compare(a.meta.Shard, b.meta.Shard) })
-	return nil
 }
 
 func (u *unit) greeted(version string) {
@@ -176,7 +183,7 @@ func (m *Main) newPool(o backend.Options) *backend.Pool {
 		Wait:     m.config.Limits.PoolWait,
 		Log:      m.log,
 		OnState: func(up bool) {
-			if up && m.manager != nil {
+			if up {
 				m.manager.ShardUp(o.Shard)
 			}
 		},
@@ -207,31 +214,14 @@ func (m *Main) startManager(ctx context.Context, cluster xa.ClusterID, node uint
 	if err := m.manager.Start(ctx); err != nil {
 		return err
 	}
-	m.tellDirectory(ctx)
+	var members []member
+	for _, u := range m.shards {
+		members = append(members, u.member)
+	}
+	if err := tellDirectory(ctx, members); err != nil {
+		m.log.Warn("the directory of shards was not stored everywhere", slog.Any("err", err))
+	}
 	return nil
-}
-
-// tellDirectory stores the shards' names and numbers at every shard that
-// answers, for proxies that start while one does not.
-func (m *Main) tellDirectory(ctx context.Context) {
-	names := map[string]xa.ShardID{}
-	for _, u := range m.shards {
-		names[u.name] = u.meta.Shard
-	}
-	ctx, cancel := context.WithTimeout(ctx, surveyTime)
-	defer cancel()
-	var wg sync.WaitGroup
-	for _, u := range m.shards {
-		if u.err != nil {
-			continue
-		}
-		wg.Go(func() {
-			if err := u.store.StoreDirectory(ctx, names); err != nil {
-				m.log.Warn("the directory of shards was not stored", slog.String("shard", u.name), slog.Any("err", err))
-			}
-		})
-	}
-	wg.Wait()
 }
 
 func (m *Main) resources() []tm.Shard {
@@ -466,7 +456,10 @@ func (m *Main) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	for _, u := range m.shards {
-		errs = append(errs, u.pool.Close(ctx), u.found.Close(ctx), u.store.Close())
+		if u.pool != nil {
+			errs = append(errs, u.pool.Close(ctx), u.found.Close(ctx))
+		}
+		errs = append(errs, u.store.Close())
 	}
 	if m.unlock != nil {
 		errs = append(errs, m.unlock())

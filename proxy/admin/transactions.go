@@ -47,7 +47,12 @@ type entry struct {
 
 func (h *Handler) transactions(ctx context.Context, _ []string) (*proxy.Table, error) {
 	entries := map[xa.GlobalID]*entry{}
+	open := 0
 	for _, l := range h.o.Manager.Live() {
+		if l.Global == "" {
+			open++ // it is nobody's business to ask for its outcome yet
+			continue
+		}
 		name, err := l.Global.Parse()
 		if err != nil {
 			return nil, err
@@ -76,6 +81,11 @@ func (h *Handler) transactions(ctx context.Context, _ []string) (*proxy.Table, e
 			proxy.String(string(e.global)), proxy.String(e.phase), proxy.String(h.name(e.name.Home.Shard)), proxy.String(strings.Join(e.prepared, ",")),
 			proxy.Uint(uint64(e.name.Node)), proxy.Uint(uint64(e.name.Incarnation)), proxy.String(e.owner.String()), proxy.Uint(e.ageMS), proxy.String(e.advice),
 		})
+	}
+	if open > 0 {
+		row := make([]proxy.Value, len(t.Columns))
+		row[1], row[len(row)-1] = proxy.String("open"), proxy.String(fmt.Sprintf("%d transactions of this proxy that nobody has asked to commit yet, or that commit at one shard", open))
+		t.Rows = append(t.Rows, row)
 	}
 	for _, err := range errs {
 		row := make([]proxy.Value, len(t.Columns))

@@ -147,7 +147,8 @@ func (b *Branch) Commit(ctx context.Context) error {
 	if effect == xa.EffectNone {
 		b.stage = open
 	}
-	return b.fail("commit in one phase", err, effect)
+	// Without the gtrid: no claim of it will ever exist, so nobody may ask for it.
+	return failed("commit in one phase", xa.ID{Branch: b.id.Branch}, b.conn, err, effect)
 }
 
 // refusedOnePhase reports whether an error packet of XA COMMIT ... ONE PHASE proves that nothing was committed: the

@@ -64,10 +64,12 @@ func (c control) attached(ctx context.Context, id xa.SessionID) (attached bool, 
 	return attachedIn(all[0][2], c.session.Conn, id.Conn)
 }
 
-// attachedIn reads InnoDB's status: does connection id have a transaction? Connection self has one.
+// attachedIn reads InnoDB's status: does connection id have a transaction? Connection self has one. A status above 1 MiB
+// lacks the beginning of the list, which then says so first, or the end.
 func attachedIn(status string, self, id uint32) (bool, error) {
 	_, list, found := strings.Cut(status, "\nLIST OF TRANSACTIONS FOR EACH SESSION:\n")
-	if !found || strings.Contains(status, "... truncated...") || !strings.Contains(list, threadLine(self)) {
+	whole := strings.HasSuffix(strings.TrimRight(status, "=\r\n "), "END OF INNODB MONITOR OUTPUT")
+	if !found || !whole || strings.HasPrefix(list, "... truncated...") || !strings.Contains(list, threadLine(self)) {
 		return false, errStatus
 	}
 	return strings.Contains(list, threadLine(id)), nil

@@ -35,7 +35,7 @@ func ReadDirectory(ctx context.Context, dsn string) (map[string]xa.ShardID, erro
 
 // StoreDirectory stores names for ReadDirectory. A name that is stored with another number keeps it: which shard a name
 // means is for people to change.
-func (s *Shard) StoreDirectory(ctx context.Context, names map[string]xa.ShardID) error {
+func StoreDirectory(ctx context.Context, dsn string, names map[string]xa.ShardID) error {
 	var values []string
 	for name, number := range names {
 		values = append(values, "("+literal(name)+","+strconv.Itoa(int(number))+")")
@@ -43,8 +43,12 @@ func (s *Shard) StoreDirectory(ctx context.Context, names map[string]xa.ShardID)
 	if len(values) == 0 {
 		return nil
 	}
-	return s.on(ctx, "store the directory of shards", func(c control) error {
+	err := withOne(ctx, dsn, func(c control, _ driverConn) error {
 		_, err := c.exec(ctx, "INSERT INTO xaproxy.shard (name,number) VALUES "+strings.Join(values, ",")+" ON DUPLICATE KEY UPDATE number=number")
 		return err
 	})
+	if err != nil {
+		return fmt.Errorf("store the directory of shards: %w", err)
+	}
+	return nil
 }

@@ -129,7 +129,7 @@ func (h *Home) Commit(ctx context.Context) error {
 	if effect == xa.EffectNone {
 		h.stage = open
 	}
-	return h.fail(doing, err, effect)
+	return failed(doing, xa.ID{Branch: h.ID().Branch}, h.conn, err, effect)
 }
 
 // commitError joins what a COMMIT's answer says: serr is its error packet, err the transport's error.
@@ -263,7 +263,14 @@ func (h *Home) fail(doing string, err error, effect xa.Effect) error {
 
 // failed wraps err with what was being done, to which branch and where.
 func failed(doing string, id xa.ID, c Conn, err error, effect xa.Effect) error {
-	return xa.WithEffect(fmt.Errorf("shard %d: %s branch %q of %q: %w", c.Session().Shard, doing, id.Branch, id.Global, err), effect)
+	return xa.WithEffect(fmt.Errorf("shard %d: %s branch %q%s: %w", c.Session().Shard, doing, id.Branch, of(id.Global), err), effect)
+}
+
+func of(g xa.GlobalID) string {
+	if g == "" {
+		return ""
+	}
+	return fmt.Sprintf(" of %q", g)
 }
 
 // abandon closes a connection that can be closed: its server then ends what was open on it.
