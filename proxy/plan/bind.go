@@ -185,7 +185,7 @@ type inserted struct {
 	autos   []value  // of each row, when there is an AUTO_INCREMENT column
 	clocks  []value  // for columns whose NULL or DEFAULT may be the clock
 	split   bool     // the rows stand in parentheses
-	code    bool     // executable comments are in the text
+	list    string   // the columns, when the text has no list of them
 	several *Refusal // why not on several shards
 }
 
@@ -210,7 +210,7 @@ func (in *inserted) bind(b *binding) (Targets, error) {
 	slices.Sort(shards)
 	shards = slices.Compact(shards)
 	if len(shards) == 1 {
-		return b.everyShard(ModeOne, shards), nil
+		return Targets{Mode: ModeOne, Parts: []Part{{Shard: shards[0], SQL: in.listed(b, b.end)}}}, nil
 	}
 	if err := in.spreads(b); err != nil {
 		return Targets{}, err
@@ -269,12 +269,25 @@ func (in *inserted) checkAutos(b *binding) error {
 	return nil
 }
 
+// listed is the text up to end, which is behind the list's place, with a list of
+// columns.
+func (in *inserted) listed(b *binding, end int) string {
+	pos, inside, ok := b.listPlace()
+	switch {
+	case in.list == "" || !ok:
+		return b.sql[:end]
+	case inside:
+		return b.sql[:pos] + in.list + b.sql[pos:end]
+	}
+	return b.sql[:pos] + " (" + in.list + ")" + b.sql[pos:end]
+}
+
 // spreads refuses rows on several shards where that is not the same.
 func (in *inserted) spreads(b *binding) error {
 	switch {
 	case in.several != nil:
 		return in.several
-	case in.code:
+	case b.code:
 		return unsupported("an executable comment in an INSERT for several shards", "send the code without the comment")
 	case !in.split:
 		return unsupported("INSERT ... SET for several shards", "")
@@ -294,7 +307,7 @@ func (in *inserted) parts(b *binding, places, shards []route.Shard) (Targets, er
 		return Targets{}, unsupported("this spelling of an INSERT for several shards", "insert the rows of one shard at a time")
 	}
 	last := rows[len(rows)-1].end
-	head, tail := b.sql[:rows[0].start], b.sql[last:b.end]
+	head, tail := in.listed(b, rows[0].start), b.sql[last:b.end]
 	marks := b.paramPlaces()
 	parts := make([]Part, len(shards))
 	for i, shard := range shards {

@@ -114,6 +114,8 @@ func testTables() []*Table {
 		fill("clock", pk, id, with(column("made", TypeOther), func(c *Column) { c.VolatileDefault = true }),
 			with(column("changed", TypeOther), func(c *Column) { c.OnUpdateNow = true; c.VolatileDefault = true })),
 		fill("trig", pk, id, a),
+		fill("hidden", pk, id, with(column("Su`m", TypeInt), func(c *Column) { c.Generated = true }),
+			with(column("secret", TypeInt), func(c *Column) { c.Invisible = true }), column("größe", TypeInt)),
 		fill("one", pk, with(id, auto), a, b), fill("uno", pk, id, a), fill("two", pk, id, a), fill("seq", pk, id),
 		{Schema: "shop", Name: "t", Columns: []Column{id, a}, Primary: pk},
 		{Schema: "flat", Name: "items", Columns: []Column{id, a}, Primary: pk},

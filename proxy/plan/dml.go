@@ -31,7 +31,7 @@ func (p *Planner) analyse(env *Env, s *scratch, template string) (*Plan, error) 
 		Uses: f.uses, Pins: f.pins, Variables: f.variables, Locking: f.locking,
 		Tables: st.names(), NumParams: s.params, flags: s.flags,
 	}
-	a := &analysis{env: env, facts: f, site: st, plan: plan, marks: len(s.literalTokens(s.marks[:0])), code: s.code}
+	a := &analysis{env: env, facts: f, site: st, plan: plan, marks: len(s.literalTokens(s.marks[:0])), text: &s.lexed}
 	if err := a.statement(node); err != nil {
 		return nil, err
 	}
@@ -63,8 +63,8 @@ type analysis struct {
 	facts *facts
 	site  site
 	plan  *Plan
-	marks int  // how many literals the text has
-	code  bool // it has executable comments
+	marks int // how many literals the text has
+	text  *lexed
 }
 
 func (a *analysis) statement(node ast.StmtNode) error {

@@ -34,7 +34,12 @@ func (a *analysis) insert(n *ast.InsertStmt) error {
 			return unsupported("ON DUPLICATE KEY UPDATE of the sharding key "+t.Name+"."+t.Rule.Column(), "")
 		}
 	}
-	b := &inserted{table: t, split: !n.Setlist, code: a.code}
+	b := &inserted{table: t, split: !n.Setlist}
+	if len(n.Columns) == 0 {
+		if b.list, err = a.columnList(t, columns); err != nil {
+			return err
+		}
+	}
 	if err := a.readRows(b, rows, columns); err != nil {
 		return err
 	}
@@ -69,7 +74,7 @@ func (t *Table) insertColumns(n *ast.InsertStmt) ([]string, error) {
 	for _, c := range n.Columns {
 		columns = append(columns, c.Name.L)
 	}
-	if n.Columns == nil {
+	if len(n.Columns) == 0 { // none, or ()
 		for i := range t.Columns {
 			if !t.Columns[i].Invisible {
 				columns = append(columns, strings.ToLower(t.Columns[i].Name))
@@ -84,6 +89,54 @@ func (t *Table) insertColumns(n *ast.InsertStmt) ([]string, error) {
 		seen[c] = true
 	}
 	return columns, nil
+}
+
+// columnList makes the list of columns that the statement leaves out. Rows are
+// placed by the order of columns that the catalog knows. A shard whose order is
+// another one by now would store the values elsewhere, and the key with them:
+// with a list it stores by name, or refuses.
+func (a *analysis) columnList(t *Table, columns []string) (string, error) {
+	if _, _, ok := a.text.listPlace(); !ok {
+		return "", unsupported("this spelling of an INSERT without a list of columns", "INSERT INTO table (columns) VALUES (...)")
+	}
+	var list []byte
+	for i, lower := range columns {
+		if i > 0 {
+			list = append(list, ", "...)
+		}
+		name := t.column(lower).Name
+		if err := a.text.readable(name); err != nil {
+			return "", err
+		}
+		list = appendName(list, name)
+	}
+	return string(list), nil
+}
+
+// listPlace finds where an INSERT takes its list of columns: behind the table's
+// name and its partitions, or in the parentheses of an empty list.
+func (l *lexed) listPlace() (pos int, inside, ok bool) {
+	i := 1
+	for l.is(i, "LOW_PRIORITY") || l.is(i, "HIGH_PRIORITY") || l.is(i, "DELAYED") || l.is(i, "IGNORE") || l.is(i, "INTO") {
+		i++
+	}
+	if l.op(i+1, '.') {
+		i += 2
+	}
+	if i >= len(l.toks) || l.toks[i].kind != tokWord && l.toks[i].kind != tokQuoted {
+		return 0, false, false
+	}
+	if l.is(i+1, "PARTITION") {
+		if i, ok = l.closing(i + 2); !ok {
+			return 0, false, false
+		}
+	}
+	pos = int(l.toks[i].end)
+	if inside = l.op(i+1, '(') && l.op(i+2, ')'); inside {
+		pos = int(l.toks[i+1].end)
+		i += 2
+	}
+	return pos, inside, l.is(i+1, "VALUES") || l.is(i+1, "VALUE")
 }
 
 // readRows notes where each row's key and generated number come from.

@@ -184,6 +184,13 @@ func appendQuotedName(dst []byte, text string) []byte {
 	return append(dst, '`')
 }
 
+// appendName appends a name in backquotes.
+func appendName(dst []byte, name string) []byte {
+	dst = append(dst, '`')
+	dst = append(dst, strings.ReplaceAll(name, "`", "``")...)
+	return append(dst, '`')
+}
+
 // name is the name that a word or quoted name stands for.
 func (l *lexed) name(t token) string {
 	text := l.text(t)
