@@ -208,7 +208,7 @@ func (p *Planner) parse(text string, flags lexFlags) (node ast.StmtNode, err err
 	pr, _ := p.parsers.Get().(*parser.Parser)
 	defer func() {
 		if r := recover(); r != nil {
-			node, err = nil, syntax(fmt.Sprintf("the statement cannot be read (%v)", r))
+			node, err = nil, unread(fmt.Sprint(r))
 			return // a parser that panicked is not used again
 		}
 		p.parsers.Put(pr)
@@ -216,10 +216,10 @@ func (p *Planner) parse(text string, flags lexFlags) (node ast.StmtNode, err err
 	pr.SetSQLMode(parserMode(flags))
 	nodes, _, parseErr := pr.Parse(text, "", "")
 	if parseErr != nil {
-		return nil, syntax(parserMessage(parseErr))
+		return nil, unread(parserMessage(parseErr))
 	}
 	if len(nodes) != 1 {
-		return nil, syntax("exactly one statement is expected")
+		return nil, unread("exactly one statement is expected")
 	}
 	return nodes[0], nil
 }
@@ -250,5 +250,11 @@ func parserMessage(err error) string {
 	if len(text) > longest {
 		text = strings.ToValidUTF8(text[:longest], "") + "..."
 	}
-	return "the proxy cannot read the statement " + strings.TrimSpace(text)
+	return strings.TrimSpace(text)
+}
+
+// unread refuses what the parser does not read. The servers may: their grammars
+// have more than the parser's.
+func unread(why string) *Refusal {
+	return unsupported("the proxy cannot read this statement: "+why, "")
 }

@@ -1,6 +1,9 @@
 package plan
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Code is the MySQL error number of a refusal. The proxy maps it to SQLSTATE.
 type Code uint16
@@ -27,7 +30,16 @@ type Refusal struct {
 	Advice    string // the way round, may be empty
 }
 
+// Error is the message for the client. It begins as a server's do.
 func (r *Refusal) Error() string {
+	text := r.text()
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+func (r *Refusal) text() string {
 	text := r.Construct
 	switch r.Code {
 	case CodeUnsupported:

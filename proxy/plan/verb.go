@@ -85,12 +85,12 @@ func (c *cursor) acceptOp(b byte) bool {
 
 func (c *cursor) done() bool { return c.i >= len(c.toks) }
 
-// rest fails unless all was read.
+// rest fails unless all was read. What is left may mean something to a server.
 func (c *cursor) rest() error {
 	if c.done() {
 		return nil
 	}
-	return syntax("near " + clip(c.text(c.toks[c.i])))
+	return unread("near " + clip(c.text(c.toks[c.i])))
 }
 
 // next returns the next token and passes it.
