@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -29,7 +30,7 @@ func (l *lexed) setsUserVariables() bool {
 }
 
 // set plans SET of what is tracked and replayed; all else is refused.
-func set(l *lexed) (*Plan, error) {
+func set(env *Env, l *lexed) (*Plan, error) {
 	c := &cursor{lexed: l, i: 1}
 	plan := &Plan{Class: ClassSet, Reader: true}
 	if list, ok, err := setTransaction(c); ok || err != nil {
@@ -37,9 +38,12 @@ func set(l *lexed) (*Plan, error) {
 		return plan, err
 	}
 	for {
-		a, err := setItem(c)
+		a, err := setItem(c, env.SQLMode)
 		if err != nil {
 			return nil, err
+		}
+		if a.Variable == VarSQLMode && slices.ContainsFunc(plan.Set, func(b Assignment) bool { return b.Variable == VarSQLMode }) {
+			return nil, unsupported("sql_mode twice in one SET", "set it once")
 		}
 		plan.Set = append(plan.Set, a)
 		if !c.acceptOp(',') {
@@ -98,8 +102,8 @@ func characteristic(c *cursor, isolation, access Variable) (Assignment, error) {
 	return Assignment{}, syntax("an unknown isolation level")
 }
 
-// setItem reads one assignment.
-func setItem(c *cursor) (Assignment, error) {
+// setItem reads one assignment; mode is the session's sql_mode.
+func setItem(c *cursor, mode string) (Assignment, error) {
 	switch {
 	case c.accept("NAMES"):
 		return setNames(c)
@@ -115,7 +119,12 @@ func setItem(c *cursor) (Assignment, error) {
 	if !c.acceptOp('=') && (!c.acceptOp(':') || !c.acceptOp('=')) {
 		return Assignment{}, syntax("= is expected after " + clip(name))
 	}
-	v, err := setValue(c, name)
+	var v setting
+	if name == "sql_mode" && c.modeExpression() {
+		v, err = setMode(c, mode)
+	} else {
+		v, err = setValue(c, name)
+	}
 	if err != nil {
 		return Assignment{}, err
 	}
@@ -241,7 +250,7 @@ func harmless(name string, v setting) bool {
 	switch name {
 	case "sql_auto_is_null", "sql_safe_updates", "profiling":
 		return off && !v.word("DEFAULT")
-	case "sql_big_selects", "foreign_key_checks", "unique_checks", "sql_quote_show_create", "sql_notes":
+	case "sql_big_selects", "foreign_key_checks", "unique_checks", "sql_quote_show_create", "sql_notes", "session_track_schema":
 		return on && !v.word("DEFAULT")
 	case "sql_select_limit":
 		return v.word("DEFAULT") || v.text == "18446744073709551615"

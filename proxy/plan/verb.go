@@ -22,7 +22,7 @@ func (p *Planner) verb(env *Env, s *scratch) (*Plan, error) {
 	case "XA":
 		return outcome(&s.lexed)
 	case "SET":
-		return set(&s.lexed)
+		return set(env, &s.lexed)
 	case "USE":
 		return use(&s.lexed)
 	case "SHOW", "DESCRIBE", "DESC", "EXPLAIN":
