@@ -24,6 +24,8 @@ type engine struct {
 	catalog *catalog
 	weights *weights
 	limits  Limits
+	// defaults are those of every session at every shard.
+	defaults backend.Defaults
 	// leaseStep is how often a held connection shows that it lives.
 	leaseStep time.Duration
 	log       *slog.Logger
@@ -57,9 +59,8 @@ func newEngine(o Options) (*engine, error) {
 		e.order = append(e.order, s.Number)
 	}
 	slices.Sort(e.order)
-	e.leaseStep = backend.DefaultLease / 3
-	for _, s := range e.shards {
-		e.leaseStep = min(e.leaseStep, s.Pool.Options().Lease/3, s.FoundRows.Options().Lease/3)
+	if err := e.beginAlike(o.Shards[0]); err != nil {
+		return nil, err
 	}
 	for _, n := range o.Map.Shards() {
 		if e.shards[xa.ShardID(n)] == nil {
@@ -68,6 +69,21 @@ func newEngine(o Options) (*engine, error) {
 	}
 	e.catalog = newCatalog(e, o.Map)
 	return e, nil
+}
+
+// beginAlike takes what pools have in common; sessions at all shards must begin
+// with the same settings.
+func (e *engine) beginAlike(first Shard) error {
+	e.defaults = first.Pool.Options().Defaults
+	e.leaseStep = backend.DefaultLease / 3
+	for _, s := range e.shards {
+		pool, found := s.Pool.Options(), s.FoundRows.Options()
+		if pool.Defaults != e.defaults || found.Defaults != e.defaults {
+			return fmt.Errorf("sessions at shard %s begin with other settings than those at shard %s", s.Name, first.Name)
+		}
+		e.leaseStep = min(e.leaseStep, pool.Lease/3, found.Lease/3)
+	}
+	return nil
 }
 
 // name is a shard's configured name.

@@ -19,7 +19,7 @@ import (
 // env is what plans of this session's statements depend on.
 func (s *session) env() plan.Env {
 	snap := s.e.catalog.current()
-	return plan.Env{Schema: s.set.state.Schema, SQLMode: s.set.sqlMode(snap.sqlMode), Charset: s.set.charset(),
+	return plan.Env{Schema: s.set.state.Schema, SQLMode: s.set.sqlMode(s.e.defaults.SQLMode), Charset: s.set.charset(),
 		Connection: s.set.connection, Catalog: snap}
 }
 
@@ -216,8 +216,7 @@ func (s *session) variable(name string) (Value, bool) {
 		if v, given := s.set.state.Isolation.Value(); given {
 			return String(strings.ReplaceAll(strings.ToUpper(v), " ", "-")), true
 		}
-		d := s.e.catalog.current().isolation
-		return String(d), d != ""
+		return String(s.e.defaults.Isolation), true
 	case "connection_id()", "pseudo_thread_id":
 		return Uint(uint64(s.c.id)), true
 	case "user()", "current_user()":

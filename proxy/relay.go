@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"errors"
+	"math"
 	"slices"
 
 	"xaproxy/proxy/plan"
@@ -109,12 +110,26 @@ func difference(a, b wire.Column) string {
 		return "its type"
 	case a.Flags&flagUnsigned != b.Flags&flagUnsigned:
 		return "its sign"
-	case a.Collation != b.Collation:
+	case !sameCharset(a.Collation, b.Collation):
 		return "its character set"
 	case a.Decimals != b.Decimals:
 		return "its decimals"
 	}
 	return ""
+}
+
+// sameCharset compares what values are encoded in: which of the character set's
+// collations a server names for a result depends on its defaults.
+func sameCharset(a, b uint16) bool {
+	if a == b {
+		return true
+	}
+	if a > math.MaxUint8 || b > math.MaxUint8 {
+		return false
+	}
+	csA, _, knownA := wire.Charset(uint8(a))
+	csB, _, knownB := wire.Charset(uint8(b))
+	return knownA && knownB && csA == csB
 }
 
 // Row implements backend.Sink.

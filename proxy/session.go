@@ -189,7 +189,7 @@ func (s *session) tell(err error) error {
 func (s *session) status(shard wire.Status) wire.Status {
 	const ours = wire.StatusInTrans | wire.StatusAutocommit | wire.StatusInTransReadOnly | wire.StatusSessionChanged
 	st := shard &^ ours
-	if mode, given := s.set.state.SQLMode.Value(); given && strings.Contains(strings.ToUpper(mode), "NO_BACKSLASH_ESCAPES") {
+	if mode := s.set.sqlMode(s.e.defaults.SQLMode); strings.Contains(strings.ToUpper(mode), "NO_BACKSLASH_ESCAPES") {
 		st |= wire.StatusNoBackslashEscapes // clients quote by it
 	}
 	if s.set.autocommit {

@@ -34,7 +34,7 @@ func (s settings) charset() string {
 	return "utf8mb4"
 }
 
-// sqlMode is the sql_mode as far as lexing goes; def is the servers' own.
+// sqlMode is the sql_mode; def is the one that sessions at shards begin with.
 func (s settings) sqlMode(def string) string {
 	if v, given := s.state.SQLMode.Value(); given {
 		return v
@@ -214,6 +214,9 @@ func (s *settings) names(a plan.Assignment, login settings, known charsets) erro
 	s.state.CharsetClient = wantCharset(s.connection, "utf8mb4")
 	s.state.CharsetResults = s.state.CharsetClient
 	if a.Collation != "" {
+		if of, _, _ := strings.Cut(canonicalCollation(strings.ToLower(a.Collation)), "_"); of != s.connection {
+			return fail(codeUnsupported, "COLLATE "+a.Collation+" with the character set "+s.connection)
+		}
 		s.state.Collation = wantCharset(strings.ToLower(a.Collation), "utf8mb4_general_ci")
 	}
 	return nil

@@ -102,7 +102,7 @@ func (m *Main) open(ctx context.Context) error {
 	if err := m.startManager(ctx, cluster, node); err != nil {
 		return err
 	}
-	m.openPools(cluster) //nolint:contextcheck // pools live longer than the start
+	m.openPools(cluster, m.defaults(ctx)) //nolint:contextcheck // pools live longer than the start
 	return m.openPorts(ctx)
 }
 
@@ -146,11 +146,11 @@ func (m *Main) openStores(members []member, cluster xa.ClusterID, node uint32) e
 
 // openPools makes the pools of sessions' connections. The manager is there: it
 // is told when a shard comes back.
-func (m *Main) openPools(cluster xa.ClusterID) {
+func (m *Main) openPools(cluster xa.ClusterID, d backend.Defaults) {
 	for _, u := range m.shards {
 		o := u.options
 		o.Shard, o.Name = u.meta.Shard, u.name
-		o.Lease = m.config.Recovery.SessionLease
+		o.Lease, o.Defaults = m.config.Recovery.SessionLease, d
 		lockWait := fmt.Sprintf("SET SESSION innodb_lock_wait_timeout=%d", int(m.config.Transactions.LockTimeout.Seconds()))
 		o.AfterDial = func(ctx context.Context, c *backend.Conn) error {
 			if err := xamysql.CheckSession(ctx, c, cluster, u.meta.Shard, lockWait); err != nil {

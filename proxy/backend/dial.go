@@ -123,10 +123,11 @@ func (c *Conn) startTLS(ctx context.Context, w *wire.Writer) error {
 // Statements of the set-up. Trackers tell what else than Sync changes the
 // session; the run is the server's start in Unix seconds.
 const (
-	// The collation is named once more because MariaDB 11.8 takes the login's for
-	// its character set's configured default.
-	setUp = "SET autocommit=1,collation_connection=utf8mb4_general_ci,session_track_schema=1," +
-		"session_track_system_variables='*',session_track_transaction_info=OFF,wait_timeout="
+	// The variables of the second line are those whose setting to these values
+	// clients are told OK for without that a shard is asked.
+	setUp = "SET autocommit=1,session_track_schema=1,session_track_system_variables='*',session_track_transaction_info=OFF," +
+		"sql_auto_is_null=0,sql_safe_updates=0,sql_big_selects=1,foreign_key_checks=1,unique_checks=1,sql_notes=1," +
+		"sql_select_limit=18446744073709551615,wait_timeout="
 	runOf = "SELECT CONNECTION_ID(),CAST(UNIX_TIMESTAMP()-VARIABLE_VALUE AS UNSIGNED) FROM %s.GLOBAL_STATUS WHERE VARIABLE_NAME='UPTIME'"
 )
 
@@ -139,8 +140,13 @@ func (c *Conn) prepareSession(ctx context.Context) error {
 	}
 	// performance_schema's table has a lower case name, which matters there.
 	run := strings.Replace(fmt.Sprintf(runOf, schema), "performance_schema.GLOBAL_STATUS", "performance_schema.global_status", 1)
+	initial, err := c.initial()
+	if err != nil {
+		return err
+	}
 	replies, err := c.Exchange(ctx,
 		xamysql.Command{SQL: setUp + strconv.FormatInt(lease, 10)},
+		initial,
 		xamysql.Command{SQL: run})
 	if err != nil {
 		return err
@@ -150,7 +156,7 @@ func (c *Conn) prepareSession(ctx context.Context) error {
 			return fmt.Errorf("set up session: %w", e)
 		}
 	}
-	return c.takeName(replies[1].Results[0].Rows)
+	return c.takeName(replies[2].Results[0].Rows)
 }
 
 var errSession = errors.New("the server does not name the session")

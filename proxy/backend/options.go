@@ -36,6 +36,9 @@ type Options struct {
 	// MaxStatements bounds the prepared statements that a connection caches.
 	// Default DefaultMaxStatements.
 	MaxStatements int
+	// Defaults are the session's until Sync asks for others. The zero Defaults are
+	// StandardDefaults.
+	Defaults Defaults
 	// AfterDial is called by Dial on the connection that is otherwise ready; its
 	// error fails the dial. May be nil.
 	AfterDial func(ctx context.Context, c *Conn) error
@@ -68,6 +71,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxStatements <= 0 {
 		o.MaxStatements = DefaultMaxStatements
+	}
+	if o.Defaults == (Defaults{}) {
+		o.Defaults = StandardDefaults()
 	}
 	return o
 }

@@ -308,6 +308,56 @@ func TestSyncSendsTheDifference(t *testing.T) {
 	})
 }
 
+// TestServersDefaultsDoNotReachSessions: what a server is configured to, and what somebody sets there meanwhile, changes
+// neither new sessions nor what the zero State means.
+func TestServersDefaultsDoNotReachSessions(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		o := b.options()
+		o.Defaults = backend.Defaults{SQLMode: "PIPES_AS_CONCAT", TimeZone: "+03:00", Isolation: "READ-COMMITTED"}
+		const want = "NULL|utf8mb4|utf8mb4|utf8mb4_general_ci|PIPES_AS_CONCAT|+03:00|READ-COMMITTED"
+		c := b.dialWith(o)
+		b.exec("SET GLOBAL sql_mode='ANSI_QUOTES'", "SET GLOBAL time_zone='+07:00'")
+		defer b.exec("SET GLOBAL sql_mode=DEFAULT", "SET GLOBAL time_zone='SYSTEM'")
+		later := b.dialWith(o)
+		if err := c.Sync(t.Context(), backend.State{SQLMode: backend.Want("ANSI"), TimeZone: backend.Want("+01:00"), Isolation: backend.Want("SERIALIZABLE")}); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Sync(t.Context(), backend.State{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, conn := range []*backend.Conn{c, later} {
+			if got := sessionOf(t, conn); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		}
+		told, err := backend.ReadDefaults(t.Context(), b.options())
+		if err != nil || told.SQLMode != "ANSI_QUOTES" || told.TimeZone != "+07:00" || told.Isolation != "REPEATABLE-READ" {
+			t.Errorf("the server's own: %+v, %v", told, err)
+		}
+	})
+}
+
+// TestCharacterSetsHaveNoHistory: the collation number of a result's column does not depend on what the session was before.
+func TestCharacterSetsHaveNoHistory(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		number := func(c *backend.Conn) uint16 {
+			t.Helper()
+			r, _ := relay(t, c, com("SELECT 'a'"))
+			return r.columns[0][0].Collation
+		}
+		fresh, used := b.dial(), b.dial()
+		latin := backend.State{CharsetClient: backend.Want("latin1"), CharsetResults: backend.Want("latin1"), Collation: backend.Want("latin1_bin")}
+		for _, s := range []backend.State{latin, {CharsetResults: backend.Want("latin1")}, {}} {
+			if err := used.Sync(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if a, b := number(fresh), number(used); a != b {
+			t.Errorf("collation number %d, and %d after other settings", a, b)
+		}
+	})
+}
+
 // sessionOf returns the session's state as the server sees it.
 func sessionOf(t *testing.T, c *backend.Conn) string {
 	t.Helper()

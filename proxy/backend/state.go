@@ -1,7 +1,7 @@
 package backend
 
 // Setting is the wanted value of a session variable. The zero Setting is the
-// value that the session had when it was dialed: the server's default, or
+// value that the session had when it was dialed: that of Options.Defaults, or
 // utf8mb4.
 type Setting struct {
 	value string
@@ -29,4 +29,8 @@ type State struct {
 	// Isolation is the session's isolation level as in SET TRANSACTION: "READ
 	// COMMITTED" and so on.
 	Isolation Setting
+}
+
+func (s State) sameCharsets(o State) bool {
+	return s.CharsetClient == o.CharsetClient && s.CharsetResults == o.CharsetResults && s.Collation == o.Collation
 }

@@ -45,9 +45,45 @@ func (c *Conn) Sync(ctx context.Context, want State) error {
 	return nil
 }
 
+// initial is the command that brings a fresh session to the zero State.
+func (c *Conn) initial() (xamysql.Command, error) {
+	sets, err := c.charsets(State{})
+	if err != nil {
+		return xamysql.Command{}, err
+	}
+	for _, v := range c.variables(State{}) {
+		text, err := v.assignment()
+		if err != nil {
+			return xamysql.Command{}, err
+		}
+		sets = append(sets, text)
+	}
+	return xamysql.Command{SQL: "SET " + strings.Join(sets, ",")}, nil
+}
+
 // difference returns the commands that lead from have to want.
 func (c *Conn) difference(want State) ([]xamysql.Command, error) {
+	var cmds []xamysql.Command
+	charsets := c.unknown || !want.sameCharsets(c.have)
+	if want.Schema != c.have.Schema || c.unknown && want.Schema != "" {
+		use, err := useSchema(want.Schema)
+		if err != nil {
+			return nil, err
+		}
+		if !ascii(want.Schema) {
+			// The name is UTF-8, whatever the session's client speaks.
+			cmds = append(cmds, xamysql.Command{SQL: "SET character_set_client=utf8mb4"})
+			charsets = true
+		}
+		cmds = append(cmds, use)
+	}
 	var sets []string
+	if charsets {
+		var err error
+		if sets, err = c.charsets(want); err != nil {
+			return nil, err
+		}
+	}
 	for _, v := range c.variables(want) {
 		if v.want == v.have && !c.unknown {
 			continue
@@ -58,66 +94,72 @@ func (c *Conn) difference(want State) ([]xamysql.Command, error) {
 		}
 		sets = append(sets, text)
 	}
-	var cmds []xamysql.Command
-	if want.Schema != c.have.Schema || c.unknown && want.Schema != "" {
-		use, err := useSchema(want.Schema)
-		if err != nil {
-			return nil, err
-		}
-		if !ascii(want.Schema) {
-			// The name is UTF-8, whatever the session's client speaks.
-			cmds = append(cmds, xamysql.Command{SQL: "SET character_set_client=utf8mb4"})
-			if want.CharsetClient == c.have.CharsetClient && !c.unknown {
-				v := variable{name: "character_set_client", want: want.CharsetClient, initial: "utf8mb4", check: word}
-				text, err := v.assignment()
-				if err != nil {
-					return nil, err
-				}
-				sets = append(sets, text)
-			}
-		}
-		cmds = append(cmds, use)
-	}
 	if len(sets) > 0 {
 		cmds = append(cmds, xamysql.Command{SQL: "SET " + strings.Join(sets, ",")})
 	}
 	return cmds, nil
 }
 
+// charsets are the assignments of all that concerns character sets, always
+// together and in one way: MySQL tells clients a collation number for their
+// results that depends on how the character set was set, not only to what.
+func (c *Conn) charsets(want State) ([]string, error) {
+	client := variable{name: "character_set_client", want: want.CharsetClient, initial: "utf8mb4", check: word}
+	results := variable{name: "character_set_results", want: want.CharsetResults, initial: "utf8mb4", check: word, nullable: true}
+	connection := variable{name: "collation_connection", want: want.Collation, initial: "utf8mb4_general_ci", check: word}
+	var sets []string
+	for _, v := range []variable{client, results, connection} {
+		text, err := v.assignment()
+		if err != nil {
+			return nil, err
+		}
+		sets = append(sets, text)
+	}
+	cs, collation := client.value(), connection.value()
+	if of, _, _ := strings.Cut(collation, "_"); strings.EqualFold(cs, results.value()) && strings.EqualFold(cs, of) {
+		return []string{"NAMES '" + cs + "' COLLATE '" + collation + "'"}, nil
+	}
+	return sets, nil
+}
+
 // variable is a session variable of State.
 type variable struct {
 	name       string
 	want, have Setting
-	initial    string // what the zero Setting means, as SQL
+	initial    string // what the zero Setting means
 	check      func(string) bool
 	isolation  bool
 	nullable   bool
 }
 
-func (c *Conn) variables(want State) [6]variable {
+func (c *Conn) variables(want State) [3]variable {
 	isolation := "transaction_isolation"
 	if c.flavor == xamysql.FlavorMariaDB {
 		isolation = "tx_isolation" // the other name came with 11.1
 	}
+	d := c.o.Defaults
 	return [...]variable{
-		{name: "character_set_client", want: want.CharsetClient, have: c.have.CharsetClient, initial: "utf8mb4", check: word},
-		{name: "character_set_results", want: want.CharsetResults, have: c.have.CharsetResults, initial: "utf8mb4", check: word, nullable: true},
-		{name: "collation_connection", want: want.Collation, have: c.have.Collation, initial: "utf8mb4_general_ci", check: word},
-		{name: "sql_mode", want: want.SQLMode, have: c.have.SQLMode, initial: "DEFAULT", check: words},
-		{name: "time_zone", want: want.TimeZone, have: c.have.TimeZone, initial: "DEFAULT", check: zone},
-		{name: isolation, want: want.Isolation, have: c.have.Isolation, initial: "DEFAULT", check: isolationLevel, isolation: true},
+		{name: "sql_mode", want: want.SQLMode, have: c.have.SQLMode, initial: d.SQLMode, check: words},
+		{name: "time_zone", want: want.TimeZone, have: c.have.TimeZone, initial: d.TimeZone, check: zone},
+		{name: isolation, want: want.Isolation, have: c.have.Isolation, initial: d.Isolation, check: isolationLevel, isolation: true},
 	}
+}
+
+// value is what the variable shall be.
+func (v variable) value() string {
+	if value, given := v.want.Value(); given {
+		return value
+	}
+	return v.initial
 }
 
 // assignment returns "name=value" for SET.
 func (v variable) assignment() (string, error) {
-	value, given := v.want.Value()
+	value := v.value()
 	switch {
-	case !given:
-		return "SESSION " + v.name + "=" + v.initial, nil
 	case v.nullable && value == "":
 		return "SESSION " + v.name + "=NULL", nil
-	case !v.check(value):
+	case v.isolation && !v.check(strings.ReplaceAll(value, "-", " ")), !v.isolation && !v.check(value):
 		return "", fmt.Errorf("%s = %q: %w", v.name, value, ErrValue)
 	case v.isolation:
 		value = strings.ReplaceAll(value, " ", "-")
