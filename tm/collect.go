@@ -186,7 +186,7 @@ func (m *Manager) strays(ctx context.Context, s *site, rows []xa.Node) ([]stray,
 		case xa.Aborted:
 			// Somebody else recorded it; our machine, if it sent a claim, has
 			// ended with home's answer in hand.
-			e.Finished = m.nodes.isMine(i) && s.registered.Load() == i.number && m.settled(c.Global)
+			e.Finished = m.nodes.isMine(i) && s.owns(i.number) && m.settled(c.Global)
 		case xa.Undecided, xa.Unknown:
 			continue
 		}

@@ -283,11 +283,15 @@ func (d *driver) close() {
 	if g == "" || !over {
 		return
 	}
-	if d.claimSent && !d.forgotten {
-		d.m.disquiet(g)
+	restless := d.claimSent && !d.forgotten
+	if restless {
+		d.m.disquiet(g) // first: a sweep must at no moment take it for settled
 	}
 	d.t.setPhase(PhaseEnded)
 	d.m.leave(g)
+	if home := d.m.by[d.t.where[0].shard]; restless && home != nil {
+		home.sweep.raise() // the abort recorded against it can go once home's session is gone
+	}
 	if d.machine.State() == protocol.StateUnknown {
 		for _, w := range d.t.where {
 			if s := d.m.by[w.shard]; s != nil && w.known {

@@ -44,6 +44,7 @@ type site struct {
 	up      bool
 	wake    chan struct{}       // closed when waiting retries should go on
 	done    []forgotten         // own claims whose transactions are finished, oldest first
+	owned   map[uint32]struct{} // incarnations that this process has registered here
 	seen    map[xa.ID]time.Time // prepared branches of the last listing, by when they were seen first
 	doubted int                 // prepared branches in the last complete listing
 	astray  int                 // of those, never touched

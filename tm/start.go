@@ -193,8 +193,26 @@ func (m *Manager) join(ctx context.Context, s *site) error {
 	if err := m.bury(ctx, s, rows); err != nil {
 		return err
 	}
-	s.registered.Store(self)
+	s.own(self)
 	return nil
+}
+
+// own notes that this process, and nobody else, has used an incarnation here.
+func (s *site) own(incarnation uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.owned == nil {
+		s.owned = map[uint32]struct{}{}
+	}
+	s.owned[incarnation] = struct{}{}
+	s.registered.Store(incarnation)
+}
+
+func (s *site) owns(incarnation uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, yes := s.owned[incarnation]
+	return yes
 }
 
 // clash finds a row of this node that another process wrote and that is not

@@ -26,9 +26,16 @@ MariaDB thread id 9, OS thread handle 140322489931457, query id 106 127.0.0.1 xa
 SHOW ENGINE INNODB STATUS
 --------
 FILE I/O
+----------------------------
+END OF INNODB MONITOR OUTPUT
+============================
 `
 
 func TestInnoDBStatusTellsWhoIsAttached(t *testing.T) {
+	quoting := strings.Replace(innodbStatus, "app Updating", "app Updating\nSELECT '... truncated...'", 1)
+	if got, err := attachedIn(quoting, 9, 81); err != nil || !got {
+		t.Errorf("a statement that talks of truncation: %v, %v", got, err)
+	}
 	for id, want := range map[uint32]bool{81: true, 8: false, 1: false, 7: false, 9: true, 810: false} {
 		got, err := attachedIn(innodbStatus, 9, id)
 		if err != nil || got != want {
@@ -40,7 +47,8 @@ func TestInnoDBStatusTellsWhoIsAttached(t *testing.T) {
 func TestInnoDBStatusThatIsNotUnderstoodIsNoEvidence(t *testing.T) {
 	for name, status := range map[string]string{
 		"empty":            "",
-		"truncated":        innodbStatus + "... truncated...\n",
+		"no beginning":     strings.Replace(innodbStatus, "---TRANSACTION 44", "... truncated...\n---TRANSACTION 44", 1),
+		"no end":           strings.Replace(innodbStatus, "END OF INNODB", "", 1),
 		"another heading":  strings.Replace(innodbStatus, "LIST OF TRANSACTIONS", "TRANSACTIONS", 1),
 		"another wording":  strings.ReplaceAll(innodbStatus, "MariaDB thread id", "thread"),
 		"without our line": strings.Replace(innodbStatus, "thread id 9,", "thread id 99,", 1),
