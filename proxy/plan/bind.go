@@ -326,6 +326,7 @@ func (in *inserted) parts(b *binding, places, shards []route.Shard) (Targets, er
 			text.WriteString(b.sql[row.start:row.end])
 			p.Params = marks.within(p.Params, row)
 			p.Rows++
+			p.Origin = append(p.Origin, r+1)
 		}
 		text.WriteString(tail)
 		p.Params = marks.within(p.Params, span{last, b.end})

@@ -59,12 +59,21 @@ type lexed struct {
 	end   int // where the statement ends: at the semicolon or the text's end
 
 	params   int
+	open     int  // parentheses
 	code     bool // an executable comment is part of the statement
 	inCode   bool
 	unstable *Refusal // a reason found while reading, reported after syntax errors
 }
 
 const maxStatement = 1 << 30 // token offsets are 32 bit
+
+// The parser's trees are walked by recursion, and a Go program whose stack grows
+// beyond 1 GB ends, with every session in it. A tree is no deeper than the text has
+// tokens; calls, subqueries and lists in each other take the most stack.
+const (
+	maxTokens  = 4 << 20
+	maxNesting = 4096
+)
 
 // lex takes sql apart. What it cannot read for sure as both server families
 // read it is refused.
@@ -93,12 +102,32 @@ func (l *lexed) lex(sql string, flags lexFlags) error {
 		if kind >= tokInt && kind <= tokBit && l.op(len(l.toks)-1, '.') {
 			return syntax("a number behind a point")
 		}
-		l.toks = append(l.toks, token{kind: kind, gap: gap, start: int32(next), end: int32(end)})
-		if kind == tokParam {
-			l.params++
+		if err := l.push(token{kind: kind, gap: gap, start: int32(next), end: int32(end)}); err != nil {
+			return err
 		}
 		pos = end
 	}
+}
+
+// push appends a token.
+func (l *lexed) push(t token) error {
+	l.toks = append(l.toks, t)
+	switch {
+	case t.kind == tokParam:
+		l.params++
+	case t.kind != tokOp:
+	case l.sql[t.start] == '(':
+		l.open++
+	case l.sql[t.start] == ')':
+		l.open--
+	}
+	if l.open > maxNesting {
+		return unsupportedf("", "more than %d parentheses in each other", maxNesting)
+	}
+	if len(l.toks) > maxTokens {
+		return unsupportedf("split it", "a statement of more than %d words", maxTokens)
+	}
+	return nil
 }
 
 func (l *lexed) finish() error {

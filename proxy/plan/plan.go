@@ -226,6 +226,9 @@ type Part struct {
 	Params []int
 	// Rows is how many rows of a split INSERT this part has, else 0.
 	Rows int
+	// Origin are the numbers, from 1, that these rows have in the client's
+	// statement.
+	Origin []int
 }
 
 // Targets says where a bound statement goes.
