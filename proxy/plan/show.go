@@ -6,8 +6,13 @@ import (
 	"xaproxy/proxy/route"
 )
 
-// show plans SHOW, DESCRIBE and EXPLAIN of a table.
-func show(env *Env, l *lexed, word string) (*Plan, error) {
+// show plans SHOW, DESCRIBE and EXPLAIN.
+func (p *Planner) show(env *Env, l *lexed, word string) (*Plan, error) {
+	if word != "SHOW" {
+		if plan, is, err := p.explain(env, l); is {
+			return plan, err
+		}
+	}
 	c := &cursor{lexed: l, i: 1}
 	plan := &Plan{Class: ClassShow, Reader: true, flags: l.flags}
 	if word != "SHOW" {
@@ -270,11 +275,6 @@ func (s *shower) tables() error {
 // describe plans {DESCRIBE|DESC|EXPLAIN} table [column].
 func describe(env *Env, c *cursor, plan *Plan) (*Plan, error) {
 	s := &shower{env: env, cursor: c, plan: plan}
-	for _, w := range [...]string{"SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "TABLE", "FORMAT", "ANALYZE", "EXTENDED", "PARTITIONS", "FOR", "ROUTE"} {
-		if c.is(c.i, w) {
-			return nil, unsupported("EXPLAIN of a statement", "")
-		}
-	}
 	t, info, err := s.table(false)
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ func (p *Planner) verb(env *Env, s *scratch) (*Plan, error) {
 	case "USE":
 		return use(&s.lexed)
 	case "SHOW", "DESCRIBE", "DESC", "EXPLAIN":
-		return show(env, &s.lexed, word)
+		return p.show(env, &s.lexed, word)
 	case "KILL":
 		return kill(&s.lexed)
 	case "UNLOCK":
