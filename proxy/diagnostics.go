@@ -2,10 +2,14 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
 	"xaproxy/proxy/backend"
+	"xaproxy/proxy/plan"
+	"xaproxy/proxy/wire"
+	"xaproxy/xa/xamysql"
 )
 
 // diagnostics is what SHOW WARNINGS answers: of the last statement.
@@ -13,6 +17,7 @@ type diagnostics struct {
 	// conn has the warnings; nil: they are in list.
 	conn *backend.Conn
 	list []condition
+	told uint64      // how many warnings the shards have told of; they keep fewer
 	own  []condition // of the proxy itself
 }
 
@@ -22,17 +27,40 @@ type condition struct {
 	message string
 }
 
-// maxConditions is servers' max_error_count.
-const maxConditions = 1024
+// maxConditions is MySQL's max_error_count, and for MariaDB's the other one.
+const (
+	maxConditions        = 1024
+	maxConditionsMariaDB = 64
+)
 
 // clear begins a statement.
 func (d *diagnostics) clear() { *d = diagnostics{} }
 
 // note takes a statement's warnings, which stay at the connection for now.
 func (d *diagnostics) note(conn *backend.Conn, out *relay) {
-	if out.total.Warnings > 0 {
-		d.conn = conn
+	if out.warned == 0 || out.class == plan.ClassDDL && out.part > 0 {
+		return // one shard speaks for a definition
 	}
+	d.conn = conn
+	d.told += uint64(out.warned)
+}
+
+// collect fetches the warnings of one part of a statement over several shards,
+// before the next part is executed; definitions leave one part's.
+func (s *session) collect(ctx context.Context, conn *backend.Conn, out *relay) error {
+	if !out.several || s.diag.conn != conn || out.class == plan.ClassDDL {
+		return nil
+	}
+	var err error
+	stopped := s.guard(ctx, []*backend.Conn{conn}, func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, killPatience)
+		defer cancel()
+		err = s.diag.fetch(ctx, out.parts[out.part].Origin)
+	})
+	if err == nil && errors.Is(stopped, errGone) {
+		return errGone
+	}
+	return err
 }
 
 func (d *diagnostics) fail(e *Error) {
@@ -46,15 +74,24 @@ func (d *diagnostics) warn(e *Error) {
 // count is how many warnings the proxy itself has.
 func (d *diagnostics) count() uint16 { return uint16(min(len(d.own), maxConditions)) }
 
-// fetch asks the connection that has the warnings.
-func (d *diagnostics) fetch(ctx context.Context) {
+// fetch asks the connection that has the warnings. origin are the rows of its
+// part of a split INSERT. The error is the transport's.
+func (d *diagnostics) fetch(ctx context.Context, origin []int) error {
 	conn := d.conn
 	d.conn = nil
 	rows, err := selectRows(ctx, conn, "SHOW WARNINGS")
-	if err != nil {
-		return // the statement is over, its warnings are gone with the connection
+	var said *wire.ServerError
+	if err != nil && !errors.As(err, &said) {
+		return err
+	}
+	limit := maxConditions
+	if conn.Flavor() == xamysql.FlavorMariaDB {
+		limit = maxConditionsMariaDB
 	}
 	for _, r := range rows {
+		if len(d.list) >= limit {
+			break
+		}
 		if len(r) < 3 || r[0] == nil || r[1] == nil || r[2] == nil {
 			continue
 		}
@@ -62,14 +99,30 @@ func (d *diagnostics) fetch(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		d.list = append(d.list, condition{level: *r[0], number: n, message: *r[2]})
+		d.list = append(d.list, condition{level: *r[0], number: n, message: atRow(*r[2], origin)})
 	}
+	return nil
+}
+
+// atRow puts the number that a row has in the client's statement in place of the
+// one that it has in a part of it.
+func atRow(message string, origin []int) string {
+	const mark = " at row "
+	i := strings.LastIndex(message, mark)
+	if i < 0 {
+		return message
+	}
+	n, err := strconv.Atoi(message[i+len(mark):])
+	if err != nil || n < 1 || n > len(origin) {
+		return message
+	}
+	return message[:i+len(mark)] + strconv.Itoa(origin[n-1])
 }
 
 // showDiagnostics answers SHOW [COUNT(*)] WARNINGS|ERRORS [LIMIT [o,] n].
 func (s *session) showDiagnostics(ctx context.Context, sql string) (*Table, error) {
 	if s.diag.conn != nil {
-		s.diag.fetch(ctx)
+		_ = s.diag.fetch(ctx, nil) // without an answer they are gone with the connection
 	}
 	words := strings.Fields(strings.ToUpper(strings.TrimRight(strings.TrimSpace(sql), "; \t\r\n")))
 	list := append(append([]condition(nil), s.diag.list...), s.diag.own...)
@@ -88,11 +141,11 @@ func (s *session) showDiagnostics(ctx context.Context, sql string) (*Table, erro
 		list = kept
 	}
 	if count {
-		name := "@@session.warning_count"
+		name, n := "@@session.warning_count", max(uint64(len(list)), s.diag.told+uint64(len(s.diag.own)))
 		if errorsOnly {
-			name = "@@session.error_count"
+			name, n = "@@session.error_count", uint64(len(list))
 		}
-		return &Table{Columns: []Column{{Name: name, Type: Integer}}, Rows: [][]Value{{Uint(uint64(len(list)))}}}, nil
+		return &Table{Columns: []Column{{Name: name, Type: Integer}}, Rows: [][]Value{{Uint(n)}}}, nil
 	}
 	list, err := limited(list, words)
 	if err != nil {

@@ -264,6 +264,12 @@ func (s *session) runBranch(ctx context.Context, k *call, part plan.Part, out *r
 		return b, s.refused(ctx, b, r)
 	}
 	s.note(k.plan, n, b.conn, out)
+	if err := s.collect(ctx, b.conn, out); err != nil {
+		if errors.Is(err, errGone) {
+			return b, errGone
+		}
+		return b, s.lost(ctx, b, err)
+	}
 	return b, nil
 }
 

@@ -50,6 +50,10 @@ func (s *session) concatAlone(ctx context.Context, k *call, part plan.Part, out 
 	case r.refused != nil:
 		return r.refused
 	}
+	s.note(k.plan, n, conn, out)
+	if err := s.collect(ctx, conn, out); err != nil {
+		return s.lostAlone(ctx, k, n, r, err)
+	}
 	return nil
 }
 

@@ -61,6 +61,15 @@ func (s *session) payOwed(p *plan.Plan) error {
 // run executes a planned statement and answers the client. The error ends the
 // connection.
 func (s *session) run(ctx context.Context, k *call) error {
+	before := s.trail
+	err := s.attempt(ctx, k)
+	if s.trail.prevConn == before.prevConn && s.trail.prevWrites == before.prevWrites {
+		s.trail.prevConn = nil // no shard executed this statement
+	}
+	return err
+}
+
+func (s *session) attempt(ctx context.Context, k *call) error {
 	p := k.plan
 	if p.Class != plan.ClassWarnings {
 		s.diag.clear()

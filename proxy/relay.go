@@ -30,7 +30,8 @@ type relay struct {
 	from    xa.ShardID
 	differs *Error // the shards' columns do not fit together
 	total   wire.OK
-	rows    bool // the end belongs to a result set
+	warned  uint16 // of the part that ended last
+	rows    bool   // the end belongs to a result set
 	ended   bool
 	tally   tally
 	sent    bool // the part was sent, with the own statements in front of it
@@ -153,13 +154,22 @@ func (r *relay) End(ok wire.OK, rows bool) error {
 	if ok.Status.Has(wire.StatusMoreResults) {
 		return r.write(ok, rows)
 	}
-	r.total, r.rows, r.ended = ok, rows, true
+	r.total, r.rows, r.ended, r.warned = ok, rows, true, ok.Warnings
 	return nil
 }
 
+// add takes the end of one part. A definition is one thing, however many shards
+// execute it.
 func (r *relay) add(ok wire.OK, rows bool) {
+	r.warned = ok.Warnings
+	if r.class == plan.ClassDDL {
+		if !r.ended {
+			r.total, r.ended = ok, true
+		}
+		return
+	}
 	r.total.Affected += ok.Affected
-	if r.total.InsertID == 0 {
+	if r.total.InsertID == 0 || r.hasLastRow() && ok.InsertID != 0 {
 		r.total.InsertID = ok.InsertID
 	}
 	warnings := uint32(r.total.Warnings) + uint32(ok.Warnings)
@@ -171,12 +181,26 @@ func (r *relay) add(ok wire.OK, rows bool) {
 	}
 }
 
+// hasLastRow reports whether the part that answers has the last row of a split
+// INSERT: its id is the one that servers tell, of those that were given.
+func (r *relay) hasLastRow() bool {
+	if r.part >= len(r.parts) {
+		return false
+	}
+	rows := 0
+	for _, p := range r.parts {
+		rows += len(p.Origin)
+	}
+	mine := r.parts[r.part].Origin
+	return len(mine) > 0 && mine[len(mine)-1] == rows
+}
+
 // finish sends the end that was kept.
 func (r *relay) finish() error {
 	if r.differs != nil {
 		return r.s.tell(r.differs)
 	}
-	if r.several && !r.rows {
+	if r.several && !r.rows && r.class != plan.ClassDDL {
 		r.total.Info = r.tally.info()
 	}
 	return r.write(r.total, r.rows)

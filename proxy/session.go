@@ -66,6 +66,15 @@ func newSession(e *engine, c *client) *session {
 
 // begin implements conversation.
 func (s *session) begin(ctx context.Context) error {
+	err := s.beginAt(ctx)
+	if err == nil || errors.Is(err, errGone) {
+		return err
+	}
+	return s.mapError(err)
+}
+
+// beginAt makes the settings that the login asks for.
+func (s *session) beginAt(ctx context.Context) error {
 	now := s.e.catalog.current()
 	set, err := atLogin(s.c.login, func(c string) bool { return now.collations[c] }, now.charsets)
 	if err != nil {
@@ -181,6 +190,7 @@ func (s *session) tell(err error) error {
 	}
 	e := s.mapError(err)
 	s.diag.fail(e)
+	s.trail.prevConn = nil
 	return s.c.writeError(e)
 }
 

@@ -21,9 +21,11 @@ const holdLast = 20 * time.Millisecond
 
 // trail is what the session's last statements have left at connections.
 type trail struct {
-	// prevConn executed the last statement, at prevShard.
-	prevConn  *backend.Conn
-	prevShard xa.ShardID
+	// prevConn alone executed the last statement, at prevShard; prevWrites is its
+	// count of writes then. Nil: the proxy or several shards executed it.
+	prevConn   *backend.Conn
+	prevShard  xa.ShardID
+	prevWrites uint64
 	// insertConn knows LAST_INSERT_ID(); nil: it is insertID.
 	insertConn *backend.Conn
 	insertID   uint64
@@ -33,7 +35,10 @@ type trail struct {
 // note remembers what a statement has left at a connection.
 func (s *session) note(p *plan.Plan, n xa.ShardID, conn *backend.Conn, out *relay) {
 	t := &s.trail
-	t.prevConn, t.prevShard = conn, n
+	t.prevConn, t.prevShard, t.prevWrites = conn, n, conn.Writes()
+	if out.several {
+		t.prevConn = nil // it knows its own part only
+	}
 	if out.total.InsertID != 0 || p.Pins&plan.StateLastInsertID != 0 {
 		t.insertConn, t.insertLost = conn, false
 	}
@@ -41,10 +46,10 @@ func (s *session) note(p *plan.Plan, n xa.ShardID, conn *backend.Conn, out *rela
 }
 
 // prevHeld reports whether the session still holds the last statement's
-// connection.
+// connection, as it was left. A ping is enough to make ROW_COUNT() another.
 func (s *session) prevHeld() bool {
 	conn := s.trail.prevConn
-	if conn == nil || conn.Broken() {
+	if conn == nil || conn.Broken() || conn.Writes() != s.trail.prevWrites || conn.State() != s.want() {
 		return false
 	}
 	if s.pin != nil && s.pin.conn == conn || s.last != nil && s.last.conn == conn {
@@ -79,6 +84,9 @@ func (s *session) insertIDFor(ctx context.Context, p *plan.Plan, conn *backend.C
 	t := &s.trail
 	if p.Uses&plan.StateLastInsertID == 0 || t.insertConn == conn {
 		return nil, nil
+	}
+	if p.Uses&(plan.StateFoundRows|plan.StateRowCount) != 0 {
+		return nil, fail(codeUnsupported, "LAST_INSERT_ID() together with "+stateNames(p.Uses&^plan.StateLastInsertID)+" of another connection; use two statements")
 	}
 	if t.insertConn != nil {
 		s.fetchInsertID(ctx)
@@ -143,7 +151,7 @@ func (s *session) give(ctx context.Context, n xa.ShardID, conn *backend.Conn) {
 		s.fetchInsertID(ctx)
 	}
 	if s.diag.conn == conn {
-		s.diag.fetch(ctx)
+		_ = s.diag.fetch(ctx, nil) // the statement is over, its warnings go with the connection
 	}
 	s.forget(conn)
 	s.pool(n).Put(conn)

@@ -32,6 +32,7 @@ type Conn struct {
 	unsure   bool // an error packet came after the last status flags
 	answered bool // a reply to what was sent last has begun
 	lastUsed time.Time
+	writes   uint64
 
 	have    State
 	unknown bool // a Sync failed: have may be wrong
@@ -80,6 +81,10 @@ func (c *Conn) Reusable() bool {
 // LastUsed is when the last reply was read; a connection that is held without
 // being used must be pinged within the lease.
 func (c *Conn) LastUsed() time.Time { return c.lastUsed }
+
+// Writes counts what was sent: when it has not changed, the session is as the
+// last reply left it.
+func (c *Conn) Writes() uint64 { return c.writes }
 
 // Lease is how long the session may show no life.
 func (c *Conn) Lease() time.Duration { return c.o.Lease }
@@ -131,6 +136,7 @@ func (c *Conn) begin(ctx context.Context) error {
 // meanwhile, and every error, break the connection.
 func (c *Conn) converse(ctx context.Context, read func() error) error {
 	c.answered = false
+	c.writes++
 	stop := c.watch(ctx)
 	n, err := c.nc.Write(c.out)
 	c.forgetOut()
