@@ -2,9 +2,9 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +15,7 @@ import (
 	"xaproxy/proxy/plan"
 	"xaproxy/proxy/route"
 	"xaproxy/xa"
+	"xaproxy/xa/xamysql"
 )
 
 // catalog keeps the snapshot of what is known about tables: their definitions
@@ -25,22 +26,29 @@ type catalog struct {
 	now atomic.Pointer[snapshot]
 	// stale takes the wish that the catalog be read anew.
 	stale chan struct{}
+	// share is what this proxy and the others tell each other about changes.
+	share *share
+	// turn is held by the session whose definition statement is executed.
+	turn chan struct{}
 
 	mu sync.Mutex // one refresh at a time
 	// Guarded by mu:
 	loaded map[xa.ShardID]*shardCatalog // the last that each shard has told
-	last   time.Time                    // when the last refresh ended
+	began  time.Time                    // when the last refresh began
+	last   time.Time                    // when it ended
 }
 
 // soonest bounds how often statements about unknown tables make the catalog be
 // read anew.
-const soonest = time.Second
+const soonest = 500 * time.Millisecond
 
 // loadPatience bounds the reading at one shard.
 const loadPatience = 20 * time.Second
 
 func newCatalog(e *engine, m *route.Map) *catalog {
-	c := &catalog{e: e, m: m, stale: make(chan struct{}, 1), loaded: map[xa.ShardID]*shardCatalog{}}
+	c := &catalog{e: e, m: m, stale: make(chan struct{}, 1), loaded: map[xa.ShardID]*shardCatalog{},
+		turn: make(chan struct{}, 1)}
+	c.share = newShare(c)
 	c.now.Store(&snapshot{m: m, tables: map[plan.TableName]entry{}, charsets: fallbackCharsets()})
 	return c
 }
@@ -53,7 +61,35 @@ func (c *catalog) current() *snapshot { return c.now.Load() }
 func (c *catalog) refresh(ctx context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.load(ctx)
+	c.load(ctx, doubt{})
+}
+
+// doubt is what must not be believed any more of a shard that cannot be asked.
+type doubt struct {
+	all    bool
+	tables []plan.TableName // without a name: all of the schema
+}
+
+// reload is refresh after somebody has changed definitions. A shard that does
+// not answer keeps nothing of what is in doubt.
+func (c *catalog) reload(ctx context.Context, d doubt) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.load(ctx, d)
+}
+
+// suspect forgets at a shard what is in doubt; mu is held.
+func (c *catalog) suspect(n xa.ShardID, d doubt) {
+	have := c.loaded[n]
+	switch {
+	case have == nil:
+	case d.all:
+		delete(c.loaded, n)
+	default:
+		changed := change{tables: d.tables}
+		maps.DeleteFunc(have.tables, func(name plan.TableName, _ *tableFacts) bool { return changed.concerns(name) })
+		maps.DeleteFunc(have.placements, func(name plan.TableName, _ xamysql.Placement) bool { return changed.concerns(name) })
+	}
 }
 
 // followStep is how often it is looked at whether a shard is back.
@@ -104,24 +140,26 @@ func (c *catalog) returned(down map[xa.ShardID]bool) bool {
 	return found
 }
 
-// refreshSoon is refresh for whoever missed a table; false: it was done a moment
-// ago, or there is nothing new.
-func (c *catalog) refreshSoon(ctx context.Context) bool {
-	before := c.current().version
+// refreshSince is refresh for whoever missed a table at a time, as soon as that
+// is permitted; false: it was done since, or the session's time is over.
+func (c *catalog) refreshSince(ctx context.Context, missed time.Time) bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.current().version != before {
-		return true // somebody was faster
-	}
-	if time.Since(c.last) < soonest {
+	done, wait := c.began.After(missed), time.Until(c.last.Add(soonest))
+	c.mu.Unlock()
+	if done || !pause(ctx, wait) {
 		return false
 	}
-	c.load(ctx)
-	return c.current().version != before
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.began.After(missed) {
+		c.load(ctx, doubt{})
+	}
+	return true
 }
 
 // load does the work; mu is held.
-func (c *catalog) load(ctx context.Context) {
+func (c *catalog) load(ctx context.Context, d doubt) {
+	c.began = time.Now()
 	// A client that goes away must not leave half a catalog.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadPatience)
 	defer cancel()
@@ -139,11 +177,18 @@ func (c *catalog) load(ctx context.Context) {
 	for i, n := range c.e.order {
 		if fresh[i] != nil {
 			c.loaded[n] = fresh[i]
+		} else {
+			c.suspect(n, d)
 		}
 	}
 	b := builder{e: c.e, m: c.m, shards: c.loaded}
 	next := b.build(ctx)
 	next.version = c.current().version + 1
+	next.whole = len(c.loaded) == len(c.e.order)
+	for name, e := range next.tables {
+		e.gate = c.share.gate(name)
+		next.tables[name] = e
+	}
 	c.now.Store(next)
 	c.last = time.Now()
 }
@@ -161,6 +206,7 @@ type snapshot struct {
 	sqlMode           string          // the servers' default
 	isolation         string          // the servers' default, "" where they differ
 	collations        map[string]bool // those that all shards know
+	whole             bool            // every shard has told something
 }
 
 // entry is a table, or why it cannot be used.
@@ -168,6 +214,7 @@ type entry struct {
 	table  *plan.Table
 	reason error
 	shards []xa.ShardID // that have it
+	gate   *gate
 }
 
 // Version implements plan.Catalog.
@@ -228,12 +275,6 @@ func (s *snapshot) shardsOf(tables []plan.TableName) []xa.ShardID {
 		list = slices.DeleteFunc(list, func(n xa.ShardID) bool { return !slices.Contains(e.shards, n) })
 	}
 	return list
-}
-
-// unknownTable reports whether err says that a table does not exist.
-func unknownTable(err error) bool {
-	var r *plan.Refusal
-	return errors.As(err, &r) && r.Code == plan.CodeNoSuchTable
 }
 
 // loadShard reads what one shard has to tell.

@@ -20,24 +20,42 @@ func (s *session) define(ctx context.Context, k *call) error {
 	if s.turnReadOnly() {
 		return s.tell(fail(codeReadOnly))
 	}
-	t, err := s.bind(ctx, k)
+	var d *announcement
+	var err error
+	stopped := s.guardWith(ctx, &watcher{alone: true}, func(ctx context.Context) { d, k, err = s.openDefinition(ctx, k) })
+	if stopped != nil && err == nil {
+		err = stopped
+	}
+	var out *relay
+	if err == nil {
+		out, err = s.defineEverywhere(ctx, d, k)
+	}
+	_ = s.guardWith(ctx, &watcher{alone: true}, d.close) // its time is bounded
 	if err != nil {
 		return s.tell(err)
 	}
-	if err := s.storePlacement(ctx, k.plan.DDL); err != nil {
-		return s.tell(err)
-	}
-	out := &relay{s: s, several: true, parts: t.Parts, class: k.plan.Class}
-	report := s.defineParts(ctx, k, out)
-	s.e.catalog.refresh(ctx)
-	if err := report.err(s.e); err != nil {
-		return s.tell(err)
-	}
-	s.forgetPlacement(ctx, k.plan.DDL)
 	if d := k.plan.DDL; d != nil && d.Verb == plan.DDLDropSchema && d.Schema == s.set.state.Schema {
 		s.set.state.Schema = "" // as on a server
 	}
 	return out.finish()
+}
+
+// defineEverywhere executes the statement at its shards, while no proxy uses
+// the tables that it changes.
+func (s *session) defineEverywhere(ctx context.Context, d *announcement, k *call) (*relay, error) {
+	t, err := s.bind(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.storePlacement(ctx, k.plan.DDL); err != nil {
+		return nil, err
+	}
+	out := &relay{s: s, several: true, parts: t.Parts, class: k.plan.Class}
+	if err := s.defineParts(ctx, d, k, out).err(s.e); err != nil {
+		return nil, err
+	}
+	s.forgetPlacement(ctx, k.plan.DDL)
+	return out, nil
 }
 
 func (s *session) turnReadOnly() bool {
@@ -54,18 +72,18 @@ type defineReport struct {
 	errs   []error // nil: executed
 }
 
-func (s *session) defineParts(ctx context.Context, k *call, out *relay) defineReport {
+func (s *session) defineParts(ctx context.Context, d *announcement, k *call, out *relay) defineReport {
 	var r defineReport
 	for i, part := range out.parts {
 		out.part, out.shard = i, shardID(part.Shard)
-		_, err := s.definePart(ctx, k, part, out)
+		_, err := s.definePart(ctx, d, k, part, out)
 		r.shards = append(r.shards, out.shard)
 		r.errs = append(r.errs, err)
 	}
 	return r
 }
 
-func (s *session) definePart(ctx context.Context, k *call, part plan.Part, out *relay) (reply, error) {
+func (s *session) definePart(ctx context.Context, d *announcement, k *call, part plan.Part, out *relay) (reply, error) {
 	n := shardID(part.Shard)
 	conn, err := s.take(ctx, n)
 	if err != nil {
@@ -73,7 +91,7 @@ func (s *session) definePart(ctx context.Context, k *call, part plan.Part, out *
 	}
 	defer s.give(ctx, n, conn)
 	text := &call{plan: k.plan, sql: part.SQL} // definitions have no parameters
-	r, err := s.send(ctx, text, conn, nil, part, out)
+	r, err := d.fenced(ctx, n, conn, func() (reply, error) { return s.send(ctx, text, conn, nil, part, out) })
 	switch {
 	case err != nil:
 		return r, s.lostAlone(ctx, k, n, r, err)

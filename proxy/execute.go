@@ -12,6 +12,11 @@ import (
 
 // targets executes a statement that shards answer, and answers the client.
 func (s *session) targets(ctx context.Context, k *call) error {
+	k, err := s.enter(ctx, k)
+	if err != nil {
+		return s.tell(err)
+	}
+	defer s.leaveStatement()
 	t, err := s.bind(ctx, k)
 	if err != nil {
 		return s.tell(err)
@@ -184,6 +189,10 @@ func (s *session) alone(ctx context.Context, k *call, part plan.Part) (*relay, e
 	if err != nil {
 		return nil, err
 	}
+	if err := s.stillTrusted(); err != nil {
+		s.give(ctx, n, conn)
+		return nil, err
+	}
 	s.bindTo(k.plan, n, conn)
 	own, err := s.insertIDFor(ctx, k.plan, conn)
 	if err != nil {
@@ -238,6 +247,9 @@ func (s *session) runBranch(ctx context.Context, k *call, part plan.Part, out *r
 	b, err := s.touch(ctx, n)
 	if err != nil {
 		return b, s.untouched(ctx, n, b, err)
+	}
+	if err := s.stillTrusted(); err != nil {
+		return nil, err
 	}
 	s.bindTo(k.plan, n, b.conn)
 	id, err := s.insertIDFor(ctx, k.plan, b.conn)

@@ -41,6 +41,9 @@ func (s *session) concatAlone(ctx context.Context, k *call, part plan.Part, out 
 		return err
 	}
 	defer s.give(ctx, n, conn)
+	if err := s.stillTrusted(); err != nil {
+		return err
+	}
 	r, err := s.send(ctx, k, conn, nil, part, out)
 	switch {
 	case err != nil:

@@ -50,6 +50,7 @@ type Store interface {
 	DeletePlacement(ctx context.Context, schema, table string) error
 	// RecordHeuristic records a branch that its server committed by itself.
 	RecordHeuristic(ctx context.Context, h xamysql.Heuristic) error
+	CatalogStore
 }
 
 // Port is what the data port and the admin port have in common.

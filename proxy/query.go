@@ -23,17 +23,6 @@ func (s *session) env() plan.Env {
 		Connection: s.set.connection, Catalog: snap}
 }
 
-// plan plans one statement. A table that is not known may have been created by
-// somebody else: the catalog is read anew then, not too often.
-func (s *session) plan(ctx context.Context, env plan.Env, sql string) (*plan.Plan, error) {
-	p, err := s.e.planner.Plan(env, sql)
-	if !unknownTable(err) || !s.e.catalog.refreshSoon(ctx) {
-		return p, err
-	}
-	env.Catalog = s.e.catalog.current()
-	return s.e.planner.Plan(env, sql)
-}
-
 // query answers COM_QUERY.
 func (s *session) query(ctx context.Context, sql string) error {
 	s.publish("Query", sql)

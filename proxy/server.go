@@ -86,7 +86,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	defer s.dropListener(l)
 	if s.engine != nil {
-		s.engine.catalog.refresh(ctx)
+		s.engine.catalog.share.join(s.ctx, s.background) //nolint:contextcheck // it lives as long as the sessions
 		defer s.engine.catalog.follow(ctx)()
 	}
 	defer context.AfterFunc(ctx, func() { s.dropListener(l) })()

@@ -35,6 +35,8 @@ type session struct {
 	// idle is when the last command ended.
 	idle time.Time
 
+	tables tableUse // that the statement or transaction is inside of
+
 	pin   *pin  // the connection with state that only it has
 	last  *held // the last statement's connection, kept for a moment
 	diag  diagnostics

@@ -222,6 +222,7 @@ func (s *session) finish(ctx context.Context, end func(context.Context) error) e
 	_ = s.guard(ctx, nil, func(ctx context.Context) { err = end(ctx) })
 	s.ending = nil
 	s.release(ctx, t)
+	s.leaveTables()
 	return err // only this says how the transaction ended, whatever became of the client
 }
 

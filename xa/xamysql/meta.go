@@ -137,12 +137,15 @@ func Install(ctx context.Context, dsn string, m Meta) error {
 	})
 }
 
+// tableOptions are those of all tables of schema xaproxy.
+const tableOptions = " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
+
 // schema is what Install creates. Numbers in names' columns are bytes: names are compared as bytes. xaproxy.barrier is
 // written by those who read a claim (R10): a row per proxy, apart from the node table, so that barriers and beats do not
 // wait for each other.
 func schema() []string {
-	const options = " ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
-	return []string{
+	const options = tableOptions
+	return append([]string{
 		"CREATE DATABASE IF NOT EXISTS xaproxy DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
 		"CREATE TABLE IF NOT EXISTS xaproxy.meta (one TINYINT UNSIGNED NOT NULL PRIMARY KEY, version INT UNSIGNED NOT NULL, " +
 			"cluster BIGINT UNSIGNED NOT NULL, shard SMALLINT UNSIGNED NOT NULL, name VARBINARY(255) NOT NULL)" + options,
@@ -163,5 +166,5 @@ func schema() []string {
 		"CREATE TABLE IF NOT EXISTS xaproxy.placement (table_schema VARBINARY(255) NOT NULL, table_name VARBINARY(255) NOT NULL, " +
 			"rule BLOB NOT NULL, fingerprint VARBINARY(255) NOT NULL, " +
 			"created TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), PRIMARY KEY (table_schema, table_name))" + options,
-	}
+	}, catalogSchema(options)...)
 }
