@@ -166,6 +166,8 @@ func (b *builder) rule(ctx context.Context, name plan.TableName, t *plan.Table, 
 		return want, nil
 	case known:
 		return b.recognise(name, t, stored)
+	case configured && b.e.catalog.share.runs(name): // perhaps it is being dropped
+		return route.Rule{}, b.unusable(name, "its definition is being changed")
 	case configured:
 		return want, b.adopt(ctx, name, want)
 	}

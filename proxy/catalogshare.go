@@ -21,10 +21,20 @@ import (
 // other about definition statements. docs/decisions/0010-catalog-version.md says
 // why it is enough.
 type CatalogStore interface {
+	CatalogMemberStore
+	CatalogChangeStore
+}
+
+// CatalogMemberStore says which proxies there are, and what they know.
+type CatalogMemberStore interface {
 	ReadCatalogView(ctx context.Context, token string) (xamysql.CatalogView, error)
 	TellCatalogMember(ctx context.Context, m xamysql.CatalogMember) error
 	CatalogMembers(ctx context.Context) ([]xamysql.CatalogMember, error)
 	ForgetCatalogMember(ctx context.Context, token string) error
+}
+
+// CatalogChangeStore says which definitions are being changed.
+type CatalogChangeStore interface {
 	StoreChange(ctx context.Context, change xamysql.Change) error
 	EndChange(ctx context.Context, id string) error
 	FenceChange(ctx context.Context, id string) error
@@ -412,6 +422,13 @@ func (s *share) takeOver(ctx context.Context) {
 		}
 		s.wake()
 	})
+}
+
+// runs reports whether a table is being changed at this moment.
+func (s *share) runs(name plan.TableName) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.changes, func(c *change) bool { return c.phase == changeRuns && c.concerns(name) })
 }
 
 // pending reports whether a change is still to be read here.

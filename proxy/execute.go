@@ -244,12 +244,9 @@ func (s *session) inBranch(ctx context.Context, k *call, part plan.Part) (*relay
 // the statement, as on a server, or has been rolled back everywhere.
 func (s *session) runBranch(ctx context.Context, k *call, part plan.Part, out *relay, own []string) (*branch, error) {
 	n := shardID(part.Shard)
-	b, err := s.touch(ctx, n)
+	b, err := s.reach(ctx, n)
 	if err != nil {
-		return b, s.untouched(ctx, n, b, err)
-	}
-	if err := s.stillTrusted(); err != nil {
-		return nil, err
+		return b, err
 	}
 	s.bindTo(k.plan, n, b.conn)
 	id, err := s.insertIDFor(ctx, k.plan, b.conn)
@@ -281,6 +278,18 @@ func (s *session) runBranch(ctx context.Context, k *call, part plan.Part, out *r
 			return b, errGone
 		}
 		return b, s.lost(ctx, b, err)
+	}
+	return b, nil
+}
+
+// reach is touch for a statement whose tables must still be as it was planned.
+func (s *session) reach(ctx context.Context, n xa.ShardID) (*branch, error) {
+	b, err := s.touch(ctx, n)
+	if err != nil {
+		return b, s.untouched(ctx, n, b, err)
+	}
+	if err := s.stillTrusted(); err != nil {
+		return nil, err
 	}
 	return b, nil
 }
