@@ -191,10 +191,7 @@ func (c *conn) sendCommand(f frame) error {
 // actOn runs a rule and reports whether what is held goes on.
 func (c *conn) actOn(rule *Armed, command Command) bool {
 	c.relay.note(Event{Phase: Held, Command: command})
-	if rule.rule.Sever {
-		_ = c.client.Close()
-	}
-	if rule.act(c.relay.gone) == Forward {
+	if rule.act(c.client, c.relay.gone) == Forward {
 		return true
 	}
 	c.relay.note(Event{Phase: Dropped, Command: command})

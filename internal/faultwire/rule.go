@@ -1,6 +1,7 @@
 package faultwire
 
 import (
+	"io"
 	"sync"
 )
 
@@ -157,9 +158,12 @@ func (a *Armed) claim(c Command) (statement int, ok bool) {
 
 // act runs the rule and says what to do with what is held. gone is closed when
 // the relay is closed: nobody waits longer than that.
-func (a *Armed) act(gone <-chan struct{}) Then {
+func (a *Armed) act(client io.Closer, gone <-chan struct{}) Then {
 	close(a.fired)
 	defer close(a.done)
+	if a.rule.Sever {
+		_ = client.Close()
+	}
 	if a.rule.Hook != nil {
 		a.rule.Hook()
 	}
