@@ -108,7 +108,7 @@ var codes = []Code{ //nolint:gochecknoglobals // immutable table
 		"A shard that is needed does not answer; an open transaction was rolled back.", RetryLater, "Try again when the shard is back."},
 	{codePoolWait, "HY000", "POOL_WAIT", "No connection to shard %s became free in time: %s; nothing was committed anywhere",
 		"All connections to the shard are in use; an open transaction was rolled back so that transactions do not wait for each other.", RetrySafe, "Run it again; raise limits.shard_connections if it happens often."},
-	{codeTimeLimit, "HY000", "TIME_LIMIT", "Transaction was rolled back on every shard: it was open for longer than %s (%s)",
+	{codeTimeLimit, "HY000", "TIME_LIMIT", "Transaction was rolled back on every shard: it was %s for longer than %s (%s)",
 		"The transaction was idle or open for too long.", RetrySafe, "Commit sooner, or raise the setting."},
 	{codeStateLost, "HY000", "STATE_LOST", "The session's connection to shard %s was lost with its %s; connect again",
 		"The session kept state at a shard which no longer exists.", RetryLater, "Connect again and set it up anew."},

@@ -225,6 +225,10 @@ func (s *session) lostAlone(ctx context.Context, k *call, n xa.ShardID, r reply,
 	case k.unknownAlone(err):
 		return fail(codeOutcomeUnknown, "the connection to shard "+s.e.name(n)+
 			" was lost while it executed a statement outside of a transaction; no record of it exists, look at the data").because(err)
+	case s.pin != nil && s.pin.shard == n:
+		if lost := s.pinLost(s.pin.conn); lost != nil {
+			return lost.because(err)
+		}
 	}
 	return s.lostConnection(ctx, n, err)
 }
@@ -264,7 +268,7 @@ func (s *session) runBranch(ctx context.Context, k *call, part plan.Part, out *r
 		return b, errGone // end rolls back
 	case err != nil && errors.Is(r.stopped, errTooLong), errors.Is(r.stopped, errTooLong):
 		s.rollback(ctx)
-		return b, fail(codeTimeLimit, s.e.limits.MaxTime, "transactions.max_time")
+		return b, fail(codeTimeLimit, "open", s.e.limits.MaxTime, "transactions.max_time")
 	case err != nil:
 		return b, s.lost(ctx, b, err)
 	case r.stopped != nil && !errors.Is(r.stopped, errStopped):

@@ -210,7 +210,13 @@ func (s *session) resetStatement(payload []byte) error {
 // unshaped handles an error of COM_STMT_PREPARE at a connection that the session holds: a server may have ended the
 // transaction with it (a deadlock of metadata locks does), and an error packet carries no flags.
 func (s *session) unshaped(ctx context.Context, conn *backend.Conn, err error) error {
-	if err == nil || s.tx == nil || errors.Is(err, errGone) {
+	if err == nil || errors.Is(err, errGone) {
+		return err
+	}
+	if s.tx == nil {
+		if lost := s.pinLost(conn); lost != nil {
+			return lost.because(err)
+		}
 		return err
 	}
 	i := slices.IndexFunc(s.tx.branches, func(b *branch) bool { return b.conn == conn })
@@ -222,7 +228,7 @@ func (s *session) unshaped(ctx context.Context, conn *backend.Conn, err error) e
 	switch {
 	case errors.Is(err, errTooLong):
 		s.rollback(ctx)
-		return fail(codeTimeLimit, s.e.limits.MaxTime, "transactions.max_time")
+		return fail(codeTimeLimit, "open", s.e.limits.MaxTime, "transactions.max_time")
 	case errors.As(err, &own):
 		return err
 	case errors.As(err, &said):

@@ -223,10 +223,21 @@ func (s *session) variable(name string) (Value, bool) {
 			host = "localhost"
 		}
 		return String(s.c.user.Name + "@" + host), true
-	case "wait_timeout", "interactive_timeout":
-		return Uint(uint64(s.e.limits.IdleTime.Seconds())), true
+	case "wait_timeout":
+		return s.timeout(s.set.wait), true
+	case "interactive_timeout":
+		return s.timeout(s.set.interactive), true
 	}
 	return Value{}, false
+}
+
+// timeout is a timeout as the client has set it, else the one that counts within
+// transactions.
+func (s *session) timeout(seconds uint32) Value {
+	if seconds == 0 {
+		return Uint(uint64(s.e.limits.IdleTime.Seconds()))
+	}
+	return Uint(uint64(seconds))
 }
 
 // chain does what AND CHAIN and RELEASE ask for.

@@ -44,7 +44,7 @@ type session struct {
 	stmts map[uint32]*statement
 	stmt  uint32 // the last id given
 
-	closing bool // COMMIT RELEASE: end after the answer
+	closing bool // end after the answer, as COMMIT RELEASE asks
 }
 
 // pin is the connection that holds state which Sync does not know.
@@ -118,10 +118,21 @@ func (s *session) sound(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return endOfSession(ctx)
 	}
-	if s.pin != nil && s.pin.conn.Broken() {
-		return fail(codeStateLost, s.e.name(s.pin.shard), stateNames(s.pin.kinds))
+	if s.pin != nil {
+		if lost := s.pinLost(s.pin.conn); lost != nil {
+			return lost
+		}
 	}
 	return nil
+}
+
+// pinLost is the error for a session whose own connection has gone with its
+// state, nil when conn is another one or is there.
+func (s *session) pinLost(conn *backend.Conn) *Error {
+	if s.pin == nil || s.pin.conn != conn || !conn.Broken() {
+		return nil
+	}
+	return fail(codeStateLost, s.e.name(s.pin.shard), stateNames(s.pin.kinds))
 }
 
 // endOfSession is the error for a session that somebody else has ended.
@@ -193,6 +204,9 @@ func (s *session) tell(err error) error {
 	e := s.mapError(err)
 	s.diag.fail(e)
 	s.trail.prevConn = nil
+	if errors.Is(err, errKilled) || errors.Is(err, errDrained) {
+		s.closing = true // it was told once, as the answer
+	}
 	return s.c.writeError(e)
 }
 

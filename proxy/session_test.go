@@ -252,7 +252,7 @@ func TestLeasesAndLimits(t *testing.T) {
 	begin()
 	time.Sleep(7 * time.Second)
 	_, err := c.ExecContext(context.Background(), "COMMIT")
-	if numberOf(t, err) != 17032 || !strings.Contains(err.Error(), "transactions.idle_time") {
+	if numberOf(t, err) != 17032 || !strings.Contains(err.Error(), "it was idle for longer than 6s (transactions.idle_time)") {
 		t.Errorf("%v", err)
 	}
 	exec(t, c, "COMMIT")

@@ -19,13 +19,13 @@ func (s *session) setStatement(ctx context.Context, k *call) error {
 		case plan.VarUser:
 			forwarded = true
 			continue
-		case plan.VarNothing, plan.VarIdleTimeout:
+		case plan.VarNothing:
 			continue
 		case plan.VarNextIsolation, plan.VarNextAccess:
 			err = s.setOnce(&once, a)
 		case plan.VarInvalid, plan.VarNames, plan.VarCharacterSet, plan.VarCharsetClient, plan.VarCharsetConnection,
 			plan.VarCharsetResults, plan.VarCollationConnection, plan.VarSQLMode, plan.VarTimeZone, plan.VarIsolation,
-			plan.VarAccess, plan.VarAutocommit:
+			plan.VarAccess, plan.VarAutocommit, plan.VarIdleTimeout:
 			err = next.assign(a, s.login, s.e.catalog.current().charsets)
 		}
 		if err != nil {

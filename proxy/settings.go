@@ -17,6 +17,8 @@ type settings struct {
 	readOnly   bool // transactions without an access mode of their own
 	// connection is the character set of state.Collation, "" for the default.
 	connection string
+	// wait_timeout and interactive_timeout in seconds; 0: not set.
+	wait, interactive uint32
 }
 
 // once are the characteristics that SET TRANSACTION gives to the next
@@ -112,9 +114,33 @@ func (s *settings) assign(a plan.Assignment, login settings, known charsets) err
 		s.readOnly = !a.Default && a.Value == "READ ONLY"
 	case plan.VarAutocommit:
 		s.autocommit = a.Default || a.Value != "0"
-	case plan.VarIdleTimeout, plan.VarUser, plan.VarNothing, plan.VarNextIsolation, plan.VarNextAccess:
+	case plan.VarIdleTimeout:
+		return s.assignTimeout(a)
+	case plan.VarUser, plan.VarNothing, plan.VarNextIsolation, plan.VarNextAccess:
 	case plan.VarInvalid:
 		return fail(codeUnsupported, "SET "+a.Name)
+	}
+	return nil
+}
+
+// maxTimeout is the largest wait_timeout that servers know: a year.
+const maxTimeout = 31536000
+
+// assignTimeout is assign for wait_timeout and interactive_timeout. Only the
+// first has an effect once a session has begun, as on a server.
+func (s *settings) assignTimeout(a plan.Assignment) error {
+	seconds := uint64(0)
+	if !a.Default {
+		n, err := strconv.ParseUint(a.Value, 10, 32)
+		if err != nil {
+			return fail(codeUnsupported, "SET "+a.Name+"="+a.Value).because(err)
+		}
+		seconds = min(max(n, 1), maxTimeout)
+	}
+	if a.Name == "interactive_timeout" {
+		s.interactive = uint32(seconds)
+	} else {
+		s.wait = uint32(seconds)
 	}
 	return nil
 }

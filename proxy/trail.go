@@ -139,6 +139,15 @@ func (s *session) dropLast() {
 	}
 }
 
+// dropLastAt gives the kept connection up when it is one to shard n.
+func (s *session) dropLastAt(n xa.ShardID) {
+	if l := s.last; l != nil && l.shard == n {
+		l.conn.Close()
+		s.dropLast()
+		s.forget(l.conn)
+	}
+}
+
 // give returns a connection that is outside of transactions, and asks it before
 // for what only it knows.
 func (s *session) give(ctx context.Context, n xa.ShardID, conn *backend.Conn) {

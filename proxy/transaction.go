@@ -160,9 +160,14 @@ func (s *session) take(ctx context.Context, n xa.ShardID) (*backend.Conn, error)
 	switch {
 	case s.pin != nil && s.pin.shard == n:
 		conn = s.pin.conn
-	case s.last != nil && s.last.shard == n:
+		if !conn.Quiet() { // found before anything was sent: it did not happen
+			conn.Close()
+			return nil, s.pinLost(conn)
+		}
+	case s.last != nil && s.last.shard == n && s.last.conn.Quiet():
 		conn, s.last = s.last.conn, nil
 	default:
+		s.dropLastAt(n)
 		var err error
 		if conn, err = s.pool(n).Get(ctx, s.want()); err != nil {
 			return nil, err

@@ -203,6 +203,9 @@ func (s *session) tick(ctx context.Context, now time.Time) (time.Time, error) {
 		}
 		return now, errGone
 	}
+	if until := s.waitsUntil(); !until.IsZero() && !now.Before(until) {
+		return now, errGone // as a server does, without a word
+	}
 	if s.pin != nil && (s.tx == nil || s.tx.at(s.pin.shard) == nil) {
 		s.keepAlive(ctx, now, s.pin.conn)
 	}
@@ -214,10 +217,10 @@ func (s *session) tickTx(ctx context.Context, now time.Time) {
 	l := s.e.limits
 	switch {
 	case now.Sub(s.tx.begun) >= l.MaxTime:
-		s.abandon(ctx, fail(codeTimeLimit, l.MaxTime, "transactions.max_time"))
+		s.abandon(ctx, fail(codeTimeLimit, "open", l.MaxTime, "transactions.max_time"))
 		return
 	case now.Sub(s.idle) >= l.IdleTime:
-		s.abandon(ctx, fail(codeTimeLimit, l.IdleTime, "transactions.idle_time"))
+		s.abandon(ctx, fail(codeTimeLimit, "idle", l.IdleTime, "transactions.idle_time"))
 		return
 	}
 	for _, b := range s.tx.branches {
@@ -226,6 +229,15 @@ func (s *session) tickTx(ctx context.Context, now time.Time) {
 			return
 		}
 	}
+}
+
+// waitsUntil is when the client's own wait_timeout ends the session; zero: never.
+// Within a transaction its limits count.
+func (s *session) waitsUntil() time.Time {
+	if s.tx != nil || s.set.wait == 0 || s.owed != nil {
+		return time.Time{}
+	}
+	return s.idle.Add(time.Duration(s.set.wait) * time.Second)
 }
 
 // abandon rolls the transaction of a silent client back and keeps the reason
@@ -262,6 +274,9 @@ func (s *session) nextTick(now time.Time) time.Time {
 	}
 	if s.last != nil {
 		sooner(s.last.until)
+	}
+	if until := s.waitsUntil(); !until.IsZero() {
+		sooner(until)
 	}
 	if s.pin != nil {
 		held(s.pin.conn)

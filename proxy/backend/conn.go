@@ -63,6 +63,10 @@ func (c *Conn) InTransaction() bool { return !c.broken && c.status.Has(wire.Stat
 // Broken reports whether the connection is lost.
 func (c *Conn) Broken() bool { return c.broken }
 
+// Quiet reports whether the connection looks alive: it looks at the socket and
+// sends nothing. Nobody may be waiting for a reply.
+func (c *Conn) Quiet() bool { return !c.broken && quiet(c.raw) }
+
 // Pin says that the session has state that Sync does not know: the connection
 // will be closed when it is put back.
 func (c *Conn) Pin() { c.pinned = true }

@@ -1,0 +1,106 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"xaproxy/proxy/wire"
+)
+
+// TestWaitTimeoutOfAClient: the session shows it and ends by it, outside of transactions.
+func TestWaitTimeoutOfAClient(t *testing.T) {
+	w := newWorld(t, twoMariaDB())
+	ids := w.bank()
+	c := w.conn("bank")
+	for sql, want := range map[string]string{"SET wait_timeout=1000": "1000", "SET wait_timeout=0": "1", "SET wait_timeout=DEFAULT": "600"} {
+		exec(t, c, sql)
+		if got := values(t, c, "SELECT @@wait_timeout"); !slices.Equal(got, []string{want}) {
+			t.Errorf("after %s: %q", sql, got)
+		}
+	}
+	exec(t, c, "SET wait_timeout=1, interactive_timeout=7")
+	if got := values(t, c, "SELECT @@interactive_timeout"); !slices.Equal(got, []string{"7"}) {
+		t.Errorf("%q", got)
+	}
+	exec(t, c, "BEGIN")
+	exec(t, c, "UPDATE account SET balance=1 WHERE id=?", ids[0])
+	time.Sleep(1500 * time.Millisecond)
+	exec(t, c, "COMMIT")
+	b := dialBare(t, w.addr, 0)
+	b.query("SET wait_timeout=1")
+	if said, gone := b.gone(); !gone || said != "" {
+		t.Errorf("the session goes on: %v %q", gone, said)
+	}
+	exec(t, w.open(""), "DO 1")
+}
+
+// TestLostStateIsToldAtOnce: a session whose variables went with its connection is told so, whatever it sends next.
+func TestLostStateIsToldAtOnce(t *testing.T) {
+	for name, next := range map[string]func(*bare) answer{
+		"query": func(b *bare) answer { return b.query("SELECT @x") },
+		"write": func(b *bare) answer { return b.query("SET @x=2") },
+		"prepare": func(b *bare) answer {
+			b.send(append([]byte{byte(wire.ComStmtPrepare)}, "SELECT @x"...))
+			return answer{err: wire.ParseError(b.read())}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, twoMariaDB())
+			b := dialBare(t, w.addr, 0)
+			if a := b.query("SET @x=1"); a.err != nil {
+				t.Fatal(a.err)
+			}
+			for _, shard := range []int{0, 1} {
+				for _, id := range values(t, w.direct(shard), "SELECT id FROM information_schema.processlist WHERE command='Sleep'") {
+					if id != values(t, w.direct(shard), "SELECT CONNECTION_ID()")[0] {
+						w.direct(shard).ExecContext(context.Background(), "KILL "+id)
+					}
+				}
+			}
+			time.Sleep(100 * time.Millisecond)
+			if a := next(b); a.err == nil || a.err.Number != 17033 {
+				t.Errorf("%v, want 17033", a.err)
+			}
+		})
+	}
+}
+
+// TestKilledSessionReadsItsErrorInTurn: the error of KILL is the answer to the client's next command, so it has that
+// answer's sequence number, idle or not.
+func TestKilledSessionReadsItsErrorInTurn(t *testing.T) {
+	w := newWorld(t, twoMariaDB())
+	for _, running := range []bool{false, true} {
+		b := dialBare(t, w.addr, 0)
+		a := b.query("DO 1")
+		if a.err != nil {
+			t.Fatal(a.err)
+		}
+		id := uint32(0)
+		for _, s := range w.server.Sessions() {
+			if strings.EqualFold(s.Command, "Sleep") && s.ID > id {
+				id = s.ID
+			}
+		}
+		if running {
+			b.send(append([]byte{byte(wire.ComQuery)}, "SELECT BENCHMARK(2000000000,MD5('a'))"...))
+			time.Sleep(200 * time.Millisecond)
+		}
+		exec(t, w.open(""), fmt.Sprintf("KILL %d", id))
+		if !running {
+			time.Sleep(200 * time.Millisecond)
+			b.r.SetSequence(1) // that of an answer
+		}
+		if a := b.reply(); a.err == nil || a.err.Number != 1317 {
+			t.Errorf("running %v: %+v", running, a)
+		}
+		if p, err := b.r.Read(); !errors.Is(err, io.EOF) {
+			t.Errorf("running %v: something follows: %x, %v", running, p, err)
+		}
+	}
+}
