@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -51,11 +52,17 @@ func lostKeys(t *testing.T, c *sql.Conn, table, column string) (lost, all int) {
 // twoProxies serve the same shards.
 func twoProxies(t *testing.T) (a, b *sql.Conn) {
 	t.Helper()
-	c := newCluster(t, launch.MariaDB1011, launch.MariaDB1011)
-	one, two := c.newProxy(t, "a", proxySettings{node: 1}), c.newProxy(t, "b", proxySettings{node: 2})
+	_, one, two := pairOfProxies(t)
+	return oneConn(t, one.dsnOf("")), oneConn(t, two.dsnOf(""))
+}
+
+func pairOfProxies(t *testing.T) (c *cluster, one, two *proxyProcess) {
+	t.Helper()
+	c = newCluster(t, launch.MariaDB1011, launch.MariaDB1011)
+	one, two = c.newProxy(t, "a", proxySettings{node: 1}), c.newProxy(t, "b", proxySettings{node: 2})
 	one.up()
 	two.up()
-	return oneConn(t, one.dsnOf("")), oneConn(t, two.dsnOf(""))
+	return c, one, two
 }
 
 // knows waits until a proxy can read a table that another has created.
@@ -164,4 +171,118 @@ func TestInsertWithoutColumnsWhileTheirOrderChanges(t *testing.T) {
 	if lost, all := lostKeys(t, a, "d.t", "id"); lost > 0 {
 		t.Errorf("%d of %d rows are not found by their key", lost, all)
 	}
+}
+
+// TestProxyThatWasStoppedDoesNotPlaceRowsByItsOldCatalog: it says nothing, so the others go on without it; what its
+// clients have sent meanwhile is executed when it goes on.
+func TestProxyThatWasStoppedDoesNotPlaceRowsByItsOldCatalog(t *testing.T) {
+	_, one, two := pairOfProxies(t)
+	a, b := oneConn(t, one.dsnOf("")), oneConn(t, two.dsnOf(""))
+	mustRun(t, a, "CREATE DATABASE d", "CREATE TABLE d.t (id INT, k INT, PRIMARY KEY (id,k))")
+	knows(t, b, "d.t")
+	two.pause()
+	sent := make(chan error, 1)
+	go func() {
+		var err error
+		for i := range 20 {
+			if _, e := b.ExecContext(t.Context(), fmt.Sprintf("INSERT INTO d.t (id,k) VALUES (%d,%d)", i, 100+i)); e != nil {
+				err = e
+			}
+		}
+		sent <- err
+	}()
+	began := time.Now()
+	mustRun(t, a, "DROP TABLE d.t")
+	if d := time.Since(began); d > 15*time.Second {
+		t.Errorf("DROP TABLE waited %s for a proxy that does not answer", d)
+	}
+	mustRun(t, a, "CREATE TABLE d.t (id INT, k INT, PRIMARY KEY (k,id))")
+	two.resume()
+	if err := <-sent; err != nil {
+		t.Logf("refused: %v", err)
+	}
+	if lost, all := lostKeys(t, a, "d.t", "k"); lost > 0 || all == 0 {
+		t.Errorf("%d of %d rows are not found by their key", lost, all)
+	}
+}
+
+// TestDefinitionOfAProxyThatHasGoneIsEnded: its announcement stays, and the table would be closed for ever.
+func TestDefinitionOfAProxyThatHasGoneIsEnded(t *testing.T) {
+	c, one, two := pairOfProxies(t)
+	a, b := oneConn(t, one.dsnOf("")), oneConn(t, two.dsnOf(""))
+	mustRun(t, a, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)", "CREATE TABLE d.u (id INT PRIMARY KEY)")
+	knows(t, b, "d.t")
+	for _, s := range c.shards {
+		s.exec(t, `INSERT INTO xaproxy.catalog_change (id,node_id,tables) VALUES ('gone',3,'[{"Schema":"d","Name":"t"}]')`)
+	}
+	time.Sleep(500 * time.Millisecond)
+	began := time.Now()
+	mustRun(t, b, "INSERT INTO d.u VALUES (1)")
+	if d := time.Since(began); d > 2*time.Second {
+		t.Errorf("a statement on another table waited %s", d)
+	}
+	mustRun(t, b, "INSERT INTO d.t VALUES (1)")
+	if d := time.Since(began); d < time.Second {
+		t.Errorf("a statement ran after %s on a table that was being changed", d)
+	}
+	for _, s := range c.shards {
+		s.exec(t, `INSERT INTO xaproxy.catalog_change (id,node_id,tables) VALUES ('again',3,'[{"Schema":"d","Name":"t"}]')`)
+	}
+	mustRun(t, a, "ALTER TABLE d.t ADD COLUMN v INT", "INSERT INTO d.t VALUES (2,2)")
+	for _, s := range c.shards {
+		if n := s.mustNumber(t, "SELECT COUNT(*) FROM xaproxy.catalog_change"); n != 0 {
+			t.Errorf("%d announcements are left", n)
+		}
+	}
+}
+
+// TestDefinitionWaitsForTransactionsOfEveryProxy: changing the shards one after the other under a transaction would
+// make its later statements meet other definitions than its earlier ones.
+func TestDefinitionWaitsForTransactionsOfEveryProxy(t *testing.T) {
+	a, b := twoProxies(t)
+	mustRun(t, a, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY, v INT)")
+	mustRun(t, b, "BEGIN", "INSERT INTO d.t VALUES (1,1)")
+	_, err := a.ExecContext(t.Context(), "ALTER TABLE d.t MODIFY v INT FIRST")
+	if err == nil || !strings.Contains(err.Error(), "the proxy of node 2") {
+		t.Errorf("a definition in the middle of a transaction: %v", err)
+	}
+	mustRun(t, b, "INSERT INTO d.t VALUES (2,2)")
+	done := make(chan error, 1)
+	go func() {
+		_, err := a.ExecContext(t.Context(), "ALTER TABLE d.t MODIFY v INT FIRST")
+		done <- err
+	}()
+	time.Sleep(time.Second)
+	mustRun(t, b, "INSERT INTO d.t VALUES (3,3)", "COMMIT") // whoever is inside goes on
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if lost, all := lostKeys(t, b, "d.t", "id"); lost > 0 || all != 3 {
+		t.Errorf("%d of %d rows are not found by their key", lost, all)
+	}
+}
+
+// TestProxyThatCannotReadTheSharedCatalogRefuses: it cannot know whether others change definitions.
+func TestProxyThatCannotReadTheSharedCatalogRefuses(t *testing.T) {
+	c, one, _ := pairOfProxies(t)
+	a := oneConn(t, one.dsnOf(""))
+	mustRun(t, a, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)", "CREATE TABLE d.u (id INT PRIMARY KEY)", "BEGIN", "INSERT INTO d.t VALUES (1)")
+	var locked []*sql.Conn
+	for _, s := range c.shards {
+		l := oneConn(t, s.server.DSN())
+		mustRun(t, l, "LOCK TABLES xaproxy.catalog_change WRITE, xaproxy.catalog_member WRITE")
+		locked = append(locked, l)
+	}
+	time.Sleep(4 * time.Second)
+	if _, err := a.ExecContext(t.Context(), "INSERT INTO d.u VALUES (2)"); err == nil || !strings.Contains(err.Error(), "17024") {
+		t.Errorf("a statement without the catalog: %v", err)
+	}
+	for _, l := range locked {
+		mustRun(t, l, "UNLOCK TABLES")
+	}
+	mustRun(t, oneConn(t, one.dsnOf("")), "INSERT INTO d.u VALUES (2)")
+	if _, err := a.ExecContext(t.Context(), "INSERT INTO d.u VALUES (3)"); err == nil || !strings.Contains(err.Error(), "roll it back") {
+		t.Errorf("a transaction from before: %v", err)
+	}
+	mustRun(t, a, "ROLLBACK", "INSERT INTO d.t VALUES (1)")
 }

@@ -377,7 +377,7 @@ func (d *announcement) fenced(ctx context.Context, n xa.ShardID, conn *backend.C
 	for _, q := range []string{enter, allowed} {
 		row, err := selectOne(fence, conn, q)
 		if err != nil {
-			return reply{}, err
+			return reply{}, fail(codeShardDown, d.c.e.name(n), err.Error()).because(err)
 		}
 		if row[0] == nil || *row[0] != "1" {
 			conn.Close() // it may hold the name

@@ -215,14 +215,14 @@ func (s *session) tryEnter(k *call) (bool, error) {
 	if snap.version != s.tables.planned || !trusted {
 		return false, nil
 	}
+	if slices.ContainsFunc(s.tables.holds, func(h tableHold) bool { return h.epoch != epoch }) {
+		return false, s.outdated()
+	}
 	before := len(s.tables.holds)
 	for _, name := range k.plan.Tables {
-		i := slices.IndexFunc(s.tables.holds, func(h tableHold) bool { return h.name == name })
+		inside := slices.ContainsFunc(s.tables.holds, func(h tableHold) bool { return h.name == name })
 		switch g := snap.tables[name].gate; {
-		case i >= 0 && s.tables.holds[i].epoch != epoch:
-			s.leaveFrom(before)
-			return false, s.outdated()
-		case i >= 0, g == nil:
+		case inside, g == nil:
 		case g.enter():
 			s.tables.holds = append(s.tables.holds, tableHold{name, g, epoch})
 		default:

@@ -241,7 +241,7 @@ func (s *share) look(ctx context.Context) {
 		err = s.note(ctx, n, view)
 	}
 	if err == nil {
-		err = s.answer(ctx, n, view)
+		err = s.answer(ctx, n)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -261,6 +261,9 @@ func (s *share) view(ctx context.Context) (xa.ShardID, xamysql.CatalogView, erro
 	for range order {
 		n := order[s.at]
 		view, err := s.viewAt(ctx, n)
+		if err == nil && !view.Member {
+			view, err = s.enroll(ctx, n)
+		}
 		if err == nil {
 			return n, view, nil
 		}
@@ -268,6 +271,22 @@ func (s *share) view(ctx context.Context) (xa.ShardID, xamysql.CatalogView, erro
 		s.at = (s.at + 1) % len(order)
 	}
 	return 0, xamysql.CatalogView{}, errs
+}
+
+// enroll stores this proxy's row and looks again: whoever announces a change
+// either finds the row, or the change is found here.
+func (s *share) enroll(ctx context.Context, n xa.ShardID) (xamysql.CatalogView, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookPatience)
+	defer cancel()
+	s.told = ""
+	if err := s.c.e.shards[n].Store.TellCatalogMember(ctx, xamysql.CatalogMember{Token: s.token}); err != nil {
+		return xamysql.CatalogView{}, err
+	}
+	view, err := s.c.e.shards[n].Store.ReadCatalogView(ctx, s.token)
+	if err == nil && !view.Member {
+		err = errors.New("somebody has removed this proxy from the catalog's members")
+	}
+	return view, err
 }
 
 func (s *share) viewAt(ctx context.Context, n xa.ShardID) (xamysql.CatalogView, error) {
@@ -336,7 +355,7 @@ func (s *share) missing(view xamysql.CatalogView) bool {
 
 // answer stores at the shard what is known and whether the tables are empty. As
 // long as they are not, each call writes: a sign of life.
-func (s *share) answer(ctx context.Context, n xa.ShardID, view xamysql.CatalogView) error {
+func (s *share) answer(ctx context.Context, n xa.ShardID) error {
 	s.mu.Lock()
 	var known []xamysql.Change
 	drained := true
@@ -350,7 +369,7 @@ func (s *share) answer(ctx context.Context, n xa.ShardID, view xamysql.CatalogVi
 	}
 	s.mu.Unlock()
 	m := xamysql.CatalogMember{Token: s.token, Seen: xamysql.SeenChanges(known), Drained: drained && len(known) > 0}
-	if view.Member && (len(known) == 0 || drained && s.told == m.Seen && s.toldAt == int(n)) {
+	if len(known) == 0 || drained && s.told == m.Seen && s.toldAt == int(n) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookPatience)

@@ -91,14 +91,25 @@ func (s *session) definePart(ctx context.Context, d *announcement, k *call, part
 	}
 	defer s.give(ctx, n, conn)
 	text := &call{plan: k.plan, sql: part.SQL} // definitions have no parameters
-	r, err := d.fenced(ctx, n, conn, func() (reply, error) { return s.send(ctx, text, conn, nil, part, out) })
+	r, err := d.fenced(ctx, n, conn, func() (reply, error) {
+		r, err := s.send(ctx, text, conn, nil, part, out)
+		if err == nil && r.refused == nil {
+			s.note(k.plan, n, conn, out)
+		}
+		if s.diag.conn == conn {
+			_ = s.diag.fetch(ctx, nil) // before other statements follow; the statement is over whatever comes
+		}
+		return r, err
+	})
+	var own *Error
 	switch {
+	case errors.As(err, &own): // it did not begin
+		return r, own
 	case err != nil:
 		return r, s.lostAlone(ctx, k, n, r, err)
 	case r.refused != nil:
 		return r, r.refused
 	}
-	s.note(k.plan, n, conn, out)
 	return r, nil
 }
 
