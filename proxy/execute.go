@@ -212,6 +212,7 @@ func (s *session) alone(ctx context.Context, k *call, part plan.Part) (*relay, e
 		s.give(ctx, n, conn)
 		return nil, r.refused
 	}
+	s.noteInsertID(ctx, k.plan, conn, out)
 	s.note(k.plan, n, conn, out)
 	s.keepOrGive(ctx, n, conn)
 	return out, nil
@@ -255,7 +256,7 @@ func (s *session) runBranch(ctx context.Context, k *call, part plan.Part, out *r
 	s.bindTo(k.plan, n, b.conn)
 	id, err := s.insertIDFor(ctx, k.plan, b.conn)
 	if err != nil {
-		return b, s.lost(ctx, b, err)
+		return b, err // refused before anything was sent: the transaction goes on
 	}
 	own = append(append(b.open(), own...), id...)
 	if !k.plan.Reader {
@@ -276,6 +277,7 @@ func (s *session) runBranch(ctx context.Context, k *call, part plan.Part, out *r
 	case r.refused != nil:
 		return b, s.refused(ctx, b, r)
 	}
+	s.noteInsertID(ctx, k.plan, b.conn, out)
 	s.note(k.plan, n, b.conn, out)
 	if err := s.collect(ctx, b.conn, out); err != nil {
 		if errors.Is(err, errGone) {

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -102,5 +103,50 @@ func TestKilledSessionReadsItsErrorInTurn(t *testing.T) {
 		if p, err := b.r.Read(); !errors.Is(err, io.EOF) {
 			t.Errorf("running %v: something follows: %x, %v", running, p, err)
 		}
+	}
+}
+
+// TestInsertIDsStayWithinTheirSession: a connection that has generated ids for one client tells another nothing of them,
+// and a refused question does not end a transaction.
+func TestInsertIDsStayWithinTheirSession(t *testing.T) {
+	o := twoMariaDB()
+	o.conns = 1
+	w := newWorld(t, o)
+	ids := w.bank()
+	one, two := w.conn("bank"), w.conn("bank")
+	exec(t, one, "CREATE TABLE serial (k INT, id INT AUTO_INCREMENT, KEY(id))")
+	insertID := func(c *sql.Conn, want string) {
+		t.Helper()
+		if got := values(t, c, "SELECT LAST_INSERT_ID()"); !slices.Equal(got, []string{want}) {
+			t.Errorf("LAST_INSERT_ID() is %q, want %s", got, want)
+		}
+	}
+	exec(t, one, "INSERT INTO serial(k) VALUES (1)")
+	exec(t, one, "INSERT INTO serial(k) VALUES (1)")
+	time.Sleep(100 * time.Millisecond) // the connection is given back
+	exec(t, two, "INSERT INTO serial VALUES (1,100)")
+	insertID(two, "0")
+	exec(t, two, "INSERT INTO serial(k) VALUES (1)")
+	insertID(two, "101")
+	exec(t, two, "INSERT INTO serial VALUES (1,200)")
+	insertID(two, "101")
+	time.Sleep(100 * time.Millisecond)
+	insertID(one, "2")
+	time.Sleep(100 * time.Millisecond)
+	exec(t, one, "BEGIN")
+	exec(t, one, "INSERT INTO serial VALUES (1,300)")
+	insertID(one, "2")
+	exec(t, one, "ROLLBACK")
+	time.Sleep(100 * time.Millisecond)
+	insertID(two, "101")
+	time.Sleep(100 * time.Millisecond)
+	exec(t, one, "BEGIN")
+	exec(t, one, "UPDATE account SET balance=77 WHERE id=?", ids[0])
+	if _, err := one.QueryContext(context.Background(), "SELECT LAST_INSERT_ID(), ROW_COUNT()"); numberOf(t, err) != 17021 {
+		t.Errorf("%v", err)
+	}
+	exec(t, one, "COMMIT")
+	if got := w.balance(0, ids[0]); got != 77 {
+		t.Errorf("the transaction ended with the refusal: balance %d", got)
 	}
 }

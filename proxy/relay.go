@@ -31,6 +31,7 @@ type relay struct {
 	differs *Error // the shards' columns do not fit together
 	total   wire.OK
 	warned  uint16 // of the part that ended last
+	told    uint64 // its insert id
 	rows    bool   // the end belongs to a result set
 	ended   bool
 	tally   tally
@@ -154,14 +155,14 @@ func (r *relay) End(ok wire.OK, rows bool) error {
 	if ok.Status.Has(wire.StatusMoreResults) {
 		return r.write(ok, rows)
 	}
-	r.total, r.rows, r.ended, r.warned = ok, rows, true, ok.Warnings
+	r.total, r.rows, r.ended, r.warned, r.told = ok, rows, true, ok.Warnings, ok.InsertID
 	return nil
 }
 
 // add takes the end of one part. A definition is one thing, however many shards
 // execute it.
 func (r *relay) add(ok wire.OK, rows bool) {
-	r.warned = ok.Warnings
+	r.warned, r.told = ok.Warnings, ok.InsertID
 	if r.class == plan.ClassDDL {
 		if !r.ended {
 			r.total, r.ended = ok, true

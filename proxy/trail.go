@@ -26,10 +26,13 @@ type trail struct {
 	prevConn   *backend.Conn
 	prevShard  xa.ShardID
 	prevWrites uint64
-	// insertConn knows LAST_INSERT_ID(); nil: it is insertID.
-	insertConn *backend.Conn
-	insertID   uint64
-	insertLost bool // nobody knows it
+	// insertConn knows LAST_INSERT_ID(); nil: it is insertID. It is 0 at all other
+	// connections. insertUnsure: a statement told an id there that may have been
+	// given, not generated; if it is still 0 there, it is insertID.
+	insertConn   *backend.Conn
+	insertID     uint64
+	insertUnsure bool
+	insertLost   bool // nobody knows it
 }
 
 // note remembers what a statement has left at a connection.
@@ -39,10 +42,29 @@ func (s *session) note(p *plan.Plan, n xa.ShardID, conn *backend.Conn, out *rela
 	if out.several {
 		t.prevConn = nil // it knows its own part only
 	}
-	if out.total.InsertID != 0 || p.Pins&plan.StateLastInsertID != 0 {
-		t.insertConn, t.insertLost = conn, false
-	}
 	s.diag.note(conn, out)
+}
+
+// noteInsertID remembers where LAST_INSERT_ID() is after a statement.
+func (s *session) noteInsertID(ctx context.Context, p *plan.Plan, conn *backend.Conn, out *relay) {
+	t := &s.trail
+	set := p.Pins&plan.StateLastInsertID != 0
+	if set {
+		conn.SetInsertID(1)
+	}
+	if out.told == 0 && !set {
+		return
+	}
+	if t.insertConn != nil && t.insertConn != conn {
+		s.fetchInsertID(ctx)
+	}
+	switch {
+	case set:
+		t.insertUnsure, t.insertLost = false, false
+	case t.insertConn == nil:
+		t.insertUnsure = true
+	}
+	t.insertConn = conn
 }
 
 // prevHeld reports whether the session still holds the last statement's
@@ -82,7 +104,7 @@ func (s *session) bindTo(p *plan.Plan, n xa.ShardID, conn *backend.Conn) {
 // be at a connection, when the client's statement asks for it.
 func (s *session) insertIDFor(ctx context.Context, p *plan.Plan, conn *backend.Conn) ([]string, error) {
 	t := &s.trail
-	if p.Uses&plan.StateLastInsertID == 0 || t.insertConn == conn {
+	if p.Uses&plan.StateLastInsertID == 0 || t.insertConn == conn && !t.insertUnsure {
 		return nil, nil
 	}
 	if p.Uses&(plan.StateFoundRows|plan.StateRowCount) != 0 {
@@ -94,21 +116,37 @@ func (s *session) insertIDFor(ctx context.Context, p *plan.Plan, conn *backend.C
 	if t.insertLost {
 		return nil, fail(codeUnsupported, "LAST_INSERT_ID() of a connection that was lost")
 	}
+	t.insertConn = conn
+	conn.SetInsertID(t.insertID)
+	if t.insertID == 0 {
+		return nil, nil // as it is there
+	}
 	return []string{"SET last_insert_id=" + strconv.FormatUint(t.insertID, 10)}, nil
 }
 
-// fetchInsertID asks the connection that knows it.
+// fetchInsertID asks the connection that knows it, and makes it 0 there.
 func (s *session) fetchInsertID(ctx context.Context) {
 	t := &s.trail
 	conn := t.insertConn
-	t.insertConn, t.insertLost = nil, true
+	unsure, lost := t.insertUnsure, t.insertLost
+	t.insertConn, t.insertUnsure, t.insertLost = nil, false, true
 	row, err := selectOne(ctx, conn, "SELECT LAST_INSERT_ID()")
 	if err != nil || row[0] == nil {
 		s.e.log.Debug("last insert id", slog.Any("err", err))
 		return
 	}
-	if t.insertID, err = strconv.ParseUint(*row[0], 10, 64); err == nil {
-		t.insertLost = false
+	id, err := strconv.ParseUint(*row[0], 10, 64)
+	switch {
+	case err != nil:
+		return
+	case id == 0 && unsure:
+		t.insertLost = lost
+		conn.SetInsertID(0)
+		return
+	}
+	t.insertID, t.insertLost = id, false
+	if refused, err := exec(ctx, conn, "SET last_insert_id=0"); err == nil && refused == nil {
+		conn.SetInsertID(0)
 	}
 }
 
@@ -172,7 +210,7 @@ func (s *session) forget(conn *backend.Conn) {
 		s.trail.prevConn = nil
 	}
 	if s.trail.insertConn == conn {
-		s.trail.insertConn, s.trail.insertLost = nil, true
+		s.trail.insertConn, s.trail.insertUnsure, s.trail.insertLost = nil, false, true
 	}
 	if s.diag.conn == conn {
 		s.diag.conn = nil

@@ -33,6 +33,9 @@ type Conn struct {
 	answered bool // a reply to what was sent last has begun
 	lastUsed time.Time
 	writes   uint64
+	// insertID: LAST_INSERT_ID() may be another than 0; formerID: and it belongs
+	// to a session that has given the connection back.
+	insertID, formerID bool
 
 	have    State
 	unknown bool // a Sync failed: have may be wrong
@@ -62,6 +65,9 @@ func (c *Conn) InTransaction() bool { return !c.broken && c.status.Has(wire.Stat
 
 // Broken reports whether the connection is lost.
 func (c *Conn) Broken() bool { return c.broken }
+
+// SetInsertID says that LAST_INSERT_ID() was set to a value, or is about to be.
+func (c *Conn) SetInsertID(value uint64) { c.insertID = value != 0 }
 
 // Quiet reports whether the connection looks alive: it looks at the socket and
 // sends nothing. Nobody may be waiting for a reply.
@@ -191,6 +197,7 @@ func (c *Conn) watch(ctx context.Context) func() {
 func (c *Conn) note(ok wire.OK) {
 	c.status = ok.Status
 	c.unsure = false
+	c.insertID = c.insertID || ok.InsertID != 0
 	for _, change := range ok.Changes {
 		switch change.Kind {
 		case wire.ChangeSchema:
@@ -205,8 +212,9 @@ func (c *Conn) note(ok wire.OK) {
 	}
 }
 
-// ownVariable reports whether a server changes the variable by itself.
-func ownVariable(name string) bool { return name == "last_gtid" }
+// ownVariable reports whether the variable is none of Sync's: the server changes
+// it by itself, or SetInsertID and statements do.
+func ownVariable(name string) bool { return name == "last_gtid" || name == "last_insert_id" }
 
 // Error numbers behind which a server closes the connection. What became of the
 // command is not told by them.

@@ -382,6 +382,7 @@ func (p *Pool) Put(c *Conn) {
 		return
 	}
 	delete(p.used, c)
+	c.formerID = c.insertID
 	switch {
 	case !c.Reusable():
 		p.stats.Dropped++

@@ -20,7 +20,7 @@ func (c *Conn) State() State { return c.have }
 // connection will not be reused, but a later Sync may succeed. Sync does not
 // check whether a transaction is open.
 func (c *Conn) Sync(ctx context.Context, want State) error {
-	if c.have == want && !c.unknown {
+	if c.have == want && !c.unknown && !c.formerID {
 		return nil
 	}
 	cmds, err := c.difference(want)
@@ -42,6 +42,9 @@ func (c *Conn) Sync(ctx context.Context, want State) error {
 	}
 	c.have = want
 	c.unknown = false
+	if c.formerID {
+		c.insertID, c.formerID = false, false
+	}
 	return nil
 }
 
@@ -77,12 +80,12 @@ func (c *Conn) difference(want State) ([]xamysql.Command, error) {
 		}
 		cmds = append(cmds, use)
 	}
-	var sets []string
-	if charsets {
-		var err error
-		if sets, err = c.charsets(want); err != nil {
-			return nil, err
-		}
+	sets, err := c.charsetsIf(charsets, want)
+	if err != nil {
+		return nil, err
+	}
+	if c.formerID {
+		sets = append(sets, "SESSION last_insert_id=0")
 	}
 	for _, v := range c.variables(want) {
 		if v.want == v.have && !c.unknown {
@@ -98,6 +101,13 @@ func (c *Conn) difference(want State) ([]xamysql.Command, error) {
 		cmds = append(cmds, xamysql.Command{SQL: "SET " + strings.Join(sets, ",")})
 	}
 	return cmds, nil
+}
+
+func (c *Conn) charsetsIf(differ bool, want State) ([]string, error) {
+	if !differ {
+		return nil, nil
+	}
+	return c.charsets(want)
 }
 
 // charsets are the assignments of all that concerns character sets, always
