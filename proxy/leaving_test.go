@@ -57,14 +57,21 @@ func TestLostStateIsToldAtOnce(t *testing.T) {
 			if a := b.query("SET @x=1"); a.err != nil {
 				t.Fatal(a.err)
 			}
+			if a := b.query("SELECT GET_LOCK('mine',0)"); a.err != nil {
+				t.Fatal(a.err)
+			}
 			for _, shard := range []int{0, 1} {
-				for _, id := range values(t, w.direct(shard), "SELECT id FROM information_schema.processlist WHERE command='Sleep'") {
-					if id != values(t, w.direct(shard), "SELECT CONNECTION_ID()")[0] {
-						w.direct(shard).ExecContext(context.Background(), "KILL "+id)
-					}
+				id := values(t, w.direct(shard), "SELECT COALESCE(IS_USED_LOCK('mine'),0)")[0]
+				if id == "0" {
+					continue
+				}
+				exec(t, w.direct(shard), "KILL "+id)
+				deadline := time.Now().Add(5 * time.Second)
+				for len(values(t, w.direct(shard), "SELECT id FROM information_schema.processlist WHERE id="+id)) > 0 && time.Now().Before(deadline) {
+					time.Sleep(10 * time.Millisecond)
 				}
 			}
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(50 * time.Millisecond) // for the socket's end to arrive
 			if a := next(b); a.err == nil || a.err.Number != 17033 {
 				t.Errorf("%v, want 17033", a.err)
 			}
