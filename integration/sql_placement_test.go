@@ -274,7 +274,7 @@ func TestProxyThatCannotReadTheSharedCatalogRefuses(t *testing.T) {
 		locked = append(locked, l)
 	}
 	time.Sleep(4 * time.Second)
-	if _, err := a.ExecContext(t.Context(), "INSERT INTO d.u VALUES (2)"); err == nil || !strings.Contains(err.Error(), "17024") {
+	if _, err := a.ExecContext(t.Context(), "INSERT INTO d.u VALUES (2)"); err == nil || !strings.Contains(err.Error(), "17025") {
 		t.Errorf("a statement without the catalog: %v", err)
 	}
 	for _, l := range locked {

@@ -60,11 +60,11 @@ func (s *session) openDefinition(ctx context.Context, k *call) (*announcement, *
 		return d, k, nil
 	}
 	if err := d.announce(ctx, tables); err != nil {
-		return d, k, fail(codeDefinitionsDiffer, tableList(tables), "the change cannot be announced to the other proxies at every shard; nothing was changed: "+err.Error()).because(err)
+		return d, k, fail(codeTableChanging, tableList(tables), "the change cannot be announced to the other proxies at every shard; nothing was changed: "+err.Error()).because(err)
 	}
 	d.c.share.wake()
 	if err := d.drained(ctx); err != nil {
-		return d, k, fail(codeDefinitionsDiffer, tableList(tables), err.Error()+"; nothing was changed").because(err)
+		return d, k, fail(codeTableChanging, tableList(tables), err.Error()+"; nothing was changed").because(err)
 	}
 	// The right may have been lost before the announcement.
 	if s.tables.planned != d.c.current().version {
@@ -72,7 +72,7 @@ func (s *session) openDefinition(ctx context.Context, k *call) (*announcement, *
 			return d, k, err
 		}
 		if !slices.Equal(tables, changedTables(k.plan)) {
-			return d, k, fail(codeDefinitionsDiffer, tableList(tables), "the catalog changed at the same time; nothing was changed, try again")
+			return d, k, fail(codeTableChanging, tableList(tables), "the catalog changed at the same time; nothing was changed, try again")
 		}
 	}
 	return d, k, nil

@@ -92,7 +92,7 @@ func (s *session) planSlowly(ctx context.Context, env plan.Env, sql string) (*pl
 		case c.share.changing() && hear(ctx, news, began.Add(patience)):
 		case unknownTable(err) && c.refreshSince(ctx, began):
 		case unknownTable(err) && !snap.whole:
-			return nil, fail(codeDefinitionsDiffer, strings.Join(unknownNames(err), ","), "it is not known while a shard does not answer").because(err)
+			return nil, fail(codeTableChanging, strings.Join(unknownNames(err), ","), "it is not known while a shard does not answer").because(err)
 		default:
 			return nil, err
 		}
@@ -200,7 +200,7 @@ func (s *session) closedTables(k *call) error {
 	if _, trusted := s.e.catalog.share.trust(); !trusted {
 		why = notTrusted
 	}
-	return fail(codeDefinitionsDiffer, strings.Join(names, ","), why)
+	return fail(codeTableChanging, strings.Join(names, ","), why)
 }
 
 // notTrusted is told while the proxy cannot know whether definitions change.
@@ -241,7 +241,7 @@ func (s *session) tryEnter(k *call) (bool, error) {
 // outdated is the error of a transaction that used tables before the proxy lost
 // touch: others may have taken it for dead and have changed the tables.
 func (s *session) outdated() error {
-	return fail(codeDefinitionsDiffer, s.tables.holds[0].name.Schema+"."+s.tables.holds[0].name.Name,
+	return fail(codeTableChanging, s.tables.holds[0].name.Schema+"."+s.tables.holds[0].name.Name,
 		"the proxy could not read the shards' catalog for a while during this transaction; roll it back and run it again")
 }
 
@@ -257,7 +257,7 @@ func (s *session) stillTrusted() error {
 		case h.epoch != epoch:
 			return s.outdated()
 		case !trusted:
-			return fail(codeDefinitionsDiffer, h.name.Schema+"."+h.name.Name, notTrusted)
+			return fail(codeTableChanging, h.name.Schema+"."+h.name.Name, notTrusted)
 		}
 	}
 	return nil

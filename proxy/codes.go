@@ -34,6 +34,7 @@ const (
 	codePartialDDL         uint16 = 17022
 	codeColumnsDiffer      uint16 = 17023
 	codeDefinitionsDiffer  uint16 = 17024
+	codeTableChanging      uint16 = 17025
 	codeShardDown          uint16 = 17030
 	codePoolWait           uint16 = 17031
 	codeTimeLimit          uint16 = 17032
@@ -104,6 +105,8 @@ var codes = []Code{ //nolint:gochecknoglobals // immutable table
 		"The parts of the result do not fit together.", RetryLater, "Make the table's definition equal on all shards."},
 	{codeDefinitionsDiffer, "HY000", "DEFINITIONS_DIFFER", "Table %s is not usable: %s",
 		"Its definition differs between shards, or its placement is not known.", RetryLater, "Do what the text says."},
+	{codeTableChanging, "HY000", "TABLE_CHANGING", "Table %s cannot be used now: %s",
+		"Its definition is being changed somewhere, or this proxy cannot be sure that it knows the present one; nothing was executed.", RetrySafe, "Try again."},
 	{codeShardDown, "HY000", "SHARD_DOWN", "Shard %s is down: %s; nothing was committed anywhere",
 		"A shard that is needed does not answer; an open transaction was rolled back.", RetryLater, "Try again when the shard is back."},
 	{codePoolWait, "HY000", "POOL_WAIT", "No connection to shard %s became free in time: %s; nothing was committed anywhere",
