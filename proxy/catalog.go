@@ -203,8 +203,6 @@ type snapshot struct {
 	// schemas and defaults are the default collations of schemas and character
 	// sets, where all shards agree.
 	schemas, defaults map[string]string
-	sqlMode           string          // the servers' default
-	isolation         string          // the servers' default, "" where they differ
 	collations        map[string]bool // those that all shards know
 	whole             bool            // every shard has told something
 }

@@ -20,15 +20,8 @@ type builder struct {
 
 func (b *builder) build(ctx context.Context) *snapshot {
 	s := &snapshot{m: b.m, tables: map[plan.TableName]entry{}, charsets: b.charsets()}
-	for _, n := range b.e.order {
-		if sc := b.shards[n]; sc != nil {
-			s.sqlMode = sc.sqlMode
-			break
-		}
-	}
 	s.schemas = b.agreed(func(sc *shardCatalog) map[string]string { return sc.schemas })
 	s.defaults = b.agreed(func(sc *shardCatalog) map[string]string { return sc.defaults })
-	s.isolation = b.agreed(func(sc *shardCatalog) map[string]string { return map[string]string{"": sc.isolation} })[""]
 	s.collations = map[string]bool{}
 	names := map[plan.TableName]bool{}
 	stored := map[plan.TableName]bool{}

@@ -19,8 +19,6 @@ type shardCatalog struct {
 	defaults   map[string]string // collation by character set
 	schemas    map[string]string // collation by schema
 	collations map[string]bool
-	sqlMode    string
-	isolation  string // default, as in REPEATABLE-READ
 }
 
 // tableFacts is a table as one shard has it. shape holds one line for each part
@@ -71,11 +69,6 @@ const (
 	sqlCharsets = "SELECT CHARACTER_SET_NAME,DEFAULT_COLLATE_NAME FROM information_schema.CHARACTER_SETS"
 
 	sqlCollations = "SELECT COLLATION_NAME FROM information_schema.COLLATIONS"
-
-	sqlMode = "SELECT @@GLOBAL.sql_mode"
-
-	// The name differs between the server families.
-	sqlIsolation = "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('transaction_isolation','tx_isolation')"
 )
 
 // readCatalog reads all of a shard's catalog.
@@ -97,8 +90,7 @@ func readCatalog(ctx context.Context, conn *backend.Conn) (*shardCatalog, error)
 	}{
 		{sqlTables, sc.takeTable}, {sqlColumns, sc.takeColumn}, {sqlKeys, sc.takeKey},
 		{sqlForeign, sc.takeForeign}, {sqlTriggers, sc.takeTrigger},
-		{sqlSchemas, sc.takeSchema}, {sqlCharsets, sc.takeCharset}, {sqlCollations, sc.takeCollation}, {sqlMode, sc.takeMode},
-		{sqlIsolation, sc.takeIsolation},
+		{sqlSchemas, sc.takeSchema}, {sqlCharsets, sc.takeCharset}, {sqlCollations, sc.takeCollation},
 	} {
 		rows, err := selectRows(ctx, conn, q.sql)
 		if err != nil {
@@ -289,16 +281,6 @@ func (sc *shardCatalog) takeCharset(row []string) error {
 
 func (sc *shardCatalog) takeCollation(row []string) error {
 	sc.collations[canonicalCollation(row[0])] = true
-	return nil
-}
-
-func (sc *shardCatalog) takeMode(row []string) error {
-	sc.sqlMode = row[0]
-	return nil
-}
-
-func (sc *shardCatalog) takeIsolation(row []string) error {
-	sc.isolation = row[1]
 	return nil
 }
 
