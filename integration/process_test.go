@@ -114,11 +114,17 @@ func flow(m map[string]string) string {
 	return strings.Join(parts, ", ")
 }
 
+// given are the addresses that freeAddr has returned: a proxy listens on its own only later, and again after a restart.
+var given sync.Map
+
 // freeAddr is an address that nobody listens on now, below the ports that launched servers and clients take.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	for range 200 {
 		addr := fmt.Sprintf("127.0.0.1:%d", 14000+rand.IntN(5999))
+		if _, twice := given.LoadOrStore(addr, true); twice {
+			continue
+		}
 		if l, err := net.Listen("tcp", addr); err == nil {
 			_ = l.Close()
 			return addr

@@ -168,11 +168,12 @@ type ClaimStore interface {
 	// Sweep lists what is recorded, for collection.
 	Sweep(ctx context.Context) iter.Seq2[Claim, error]
 	// Collect removes the claims, where they still say what they said; the
-	// caller has checked rules R1 to R4. It raises collected_upto of each
-	// commit's owner in the same commit. AskOwner: all commits among them are
+	// caller has checked rules R1 to R4. Before a commit is gone, collected_upto
+	// of its owner has been raised, durably. AskOwner: all commits among them are
 	// the caller's own incarnation's. AskRecoverer: a commit whose owner is not
-	// marked dead in this very transaction fails the call (R2: a mark that was
-	// read earlier may have been visible but not durable).
+	// marked dead fails the call; the mark is checked by Collect itself and is
+	// durable before anything is removed (R2: one that was read earlier may have
+	// been visible but not durable).
 	Collect(ctx context.Context, a Asker, claims []Claim) error
 	// HomeGone reports whether the session that g names as home's can no longer
 	// commit: absent from the server's session list, or the server's run over

@@ -1,13 +1,10 @@
 package xamysql
 
 import (
-	"cmp"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -275,11 +272,10 @@ func (s *Shard) Collect(ctx context.Context, a xa.Asker, claims []xa.Claim) erro
 // incarnation names an incarnation of a node.
 type incarnation struct{ node, number uint32 }
 
-func (i incarnation) compare(j incarnation) int {
-	return cmp.Or(cmp.Compare(i.node, j.node), cmp.Compare(i.number, j.number))
-}
-
-func (s *Shard) collect(ctx context.Context, a xa.Asker, claims []xa.Claim) (err error) {
+// collect raises collected_upto first and then deletes, each in a commit of its own: no lock is held from one round trip
+// to the next, where a proxy that stands still would keep it. A claim that is still there behind a raised collected_upto
+// is told as it is; the other order would have a claim gone that nothing says was there.
+func (s *Shard) collect(ctx context.Context, a xa.Asker, claims []xa.Claim) error {
 	commits, aborts, upto, err := s.sorted(claims)
 	if err != nil {
 		return err
@@ -289,63 +285,50 @@ func (s *Shard) collect(ctx context.Context, a xa.Asker, claims []xa.Claim) (err
 		return err
 	}
 	defer c.putBack()
-	tx, err := c.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, ignoreDone(tx.Rollback()))
-		}
-	}()
-	// In the same order everywhere, so that two collectors do not deadlock.
-	for _, i := range slices.SortedFunc(maps.Keys(upto), incarnation.compare) {
-		if err := raise(ctx, tx, a, i, upto[i]); err != nil {
+	for i, sequence := range upto {
+		if err := c.raise(ctx, a, i, sequence); err != nil {
 			return err
 		}
 	}
-	if err := remove(ctx, tx, markCommit, commits); err != nil {
+	if len(upto) > 0 && a == xa.AskRecoverer {
+		// The dead marks that were read are durable behind this flush (R2, R10).
+		if err := c.barrier(ctx, s.o.Node); err != nil {
+			return err
+		}
+	}
+	if err := c.remove(ctx, markCommit, commits); err != nil {
 		return err
 	}
-	if err := remove(ctx, tx, markAbort, aborts); err != nil {
-		return err
-	}
-	return tx.Commit()
+	return c.remove(ctx, markAbort, aborts)
 }
 
 // remove deletes the rows whose names are given as literals, by key.
-func remove(ctx context.Context, tx *sql.Tx, mark string, names []string) error {
+func (c control) remove(ctx context.Context, mark string, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	slices.Sort(names)
-	_, err := tx.ExecContext(ctx, "DELETE FROM xaproxy.claim WHERE name IN ("+strings.Join(names, ",")+") AND outcome="+literal(mark))
+	slices.Sort(names) // in one order everywhere, so that two collectors do not deadlock
+	_, err := c.exec(ctx, "DELETE FROM xaproxy.claim WHERE name IN ("+strings.Join(names, ",")+") AND outcome="+literal(mark))
 	return err
 }
 
-func ignoreDone(err error) error {
-	if errors.Is(err, sql.ErrTxDone) {
-		return nil
-	}
-	return err
-}
-
-// raise makes an absent claim at or below sequence mean "ended, no longer recorded". The owner's row is locked first: what
-// a recoverer deletes belongs to an incarnation that is marked dead in the same commit as the deletion.
-func raise(ctx context.Context, tx *sql.Tx, a xa.Asker, i incarnation, sequence uint64) error {
-	var state string
-	err := tx.QueryRowContext(ctx, "SELECT state FROM xaproxy.node WHERE "+nodeKey(i.node, i.number)+" FOR UPDATE").Scan(&state)
-	if errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("%w: node %d, incarnation %d", ErrUnregistered, i.node, i.number)
-	}
+// raise makes an absent claim at or below sequence mean "ended, no longer recorded". What a recoverer is about to delete
+// belongs to an incarnation that is marked dead, and a mark stays.
+func (c control) raise(ctx context.Context, a xa.Asker, i incarnation, sequence uint64) error {
+	_, err := c.exec(ctx, "UPDATE xaproxy.node SET collected_upto=GREATEST(collected_upto,"+strconv.FormatUint(sequence, 10)+") WHERE "+nodeKey(i.node, i.number))
 	if err != nil {
 		return err
 	}
-	if a == xa.AskRecoverer && state != stateDead {
+	found, err := c.list(ctx, "SELECT state FROM xaproxy.node WHERE "+nodeKey(i.node, i.number))
+	switch {
+	case err != nil:
+		return err
+	case len(found) != 1:
+		return fmt.Errorf("%w: node %d, incarnation %d", ErrUnregistered, i.node, i.number)
+	case a == xa.AskRecoverer && found[0][0] != stateDead:
 		return fmt.Errorf("%w: node %d, incarnation %d", ErrOwnerLive, i.node, i.number)
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE xaproxy.node SET collected_upto=GREATEST(collected_upto,"+strconv.FormatUint(sequence, 10)+") WHERE "+nodeKey(i.node, i.number))
-	return err
+	return nil
 }
 
 // sorted splits claims into the literals of commits and aborts and finds the highest sequence of each owner's commits.
