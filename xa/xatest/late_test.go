@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"xaproxy/internal/launch"
+	"xaproxy/internal/launch/launchtest"
 	"xaproxy/xa"
 )
 
@@ -74,4 +75,44 @@ func TestRolledBackBranchIsRolledBackAgainAfterACrash(t *testing.T) {
 			t.Error("MySQL lost an XA ROLLBACK that it had acknowledged")
 		}
 	})
+}
+
+// Trap 3 with innodb_rollback_on_timeout: a lock wait timeout then ends the whole transaction, like a deadlock. COM_PING
+// tells, and what is left of a branch can be rolled back.
+func TestLockTimeoutThatEndsTheTransactionIsSeen(t *testing.T) {
+	for _, e := range launch.Engines() {
+		t.Run(string(e), func(t *testing.T) {
+			t.Parallel()
+			s := launchtest.Start(t, launch.Options{Engine: e, Settings: map[string]string{"innodb_rollback_on_timeout": "1"}})[0]
+			install(t, s)
+			r := newRig(t, s)
+			holder := r.dial()
+			holder.do(r, "BEGIN;"+r.add(2))
+
+			s1 := r.dial()
+			s1.do(r, "SET innodb_lock_wait_timeout=1")
+			h := r.home(s1, r.add(1))
+			s1.fails(r, r.add(2), 1205)
+			if s1.ping(r); s1.InTransaction() {
+				r.Fatal("home's transaction seems to live")
+			}
+			if err := h.CommitClaim(r.Context(), decision(h)); !errors.Is(err, xa.ErrLost) {
+				r.Fatalf("the decision of a home that is gone: %v", err)
+			}
+			r.wantClaim(h.ID().Global, xa.Undecided)
+
+			s2 := r.dial()
+			s2.do(r, "SET innodb_lock_wait_timeout=1")
+			b := r.branch(s2, true, r.add(1))
+			s2.fails(r, r.add(2), 1205)
+			if v, err := b.Prepare(r.Context()); v != xa.NoVote || err == nil {
+				r.Fatalf("vote %s, %v", v, err)
+			}
+			if err := b.Rollback(r.Context()); err != nil {
+				r.Fatal(err)
+			}
+			holder.do(r, "COMMIT")
+			r.wantValue(1, "0")
+		})
+	}
 }
