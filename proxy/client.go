@@ -238,7 +238,26 @@ func (c *client) farewell(err error) {
 	}
 	if err := errors.Join(c.writeError(e), c.w.Flush()); err != nil {
 		c.srv.port.Log.Debug("farewell", slog.Uint64("session", uint64(c.id)), slog.Any("err", err))
+		return
 	}
+	c.linger()
+}
+
+// Bounds of linger.
+const (
+	lingerTime  = 300 * time.Millisecond
+	lingerBytes = 16 << 20
+)
+
+// linger takes for a moment what the client is still sending: a socket that is
+// closed with unread bytes is reset, and the reset may overtake the error that
+// was just sent.
+func (c *client) linger() {
+	w, can := c.conn.(interface{ CloseWrite() error })
+	if !can || w.CloseWrite() != nil || c.conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, c.conn, lingerBytes) // however it ends, the connection is closed next
 }
 
 func (c *client) writeError(e *Error) error {

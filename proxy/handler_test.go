@@ -213,7 +213,7 @@ func TestOversizeCommandNamesTheLimit(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "limits.packet_bytes") {
 		t.Errorf("%v", err)
 	}
-	exec(t, db, "do")
+	exec(t, openAt(t, addr, ""), "do") // that connection is closed, the server is not
 }
 
 func TestConnectionLimit(t *testing.T) {
