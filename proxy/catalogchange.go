@@ -137,14 +137,8 @@ func (d *announcement) hold(ctx context.Context, until time.Time) error {
 // holdDefinitions queues the sessions of this proxy, so that one of them alone
 // waits at the shard.
 func (c *catalog) holdDefinitions(ctx context.Context, until time.Time) (func(), error) {
-	timer := time.NewTimer(time.Until(until))
-	defer timer.Stop()
-	select {
-	case c.turn <- struct{}{}:
-	case <-timer.C:
-		return nil, xamysql.ErrDefinitionRuns
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := c.takeTurn(ctx, until); err != nil {
+		return nil, err
 	}
 	for {
 		release, err := c.e.shards[c.e.order[0]].Store.HoldDefinitions(ctx)
@@ -155,6 +149,26 @@ func (c *catalog) holdDefinitions(ctx context.Context, until time.Time) (func(),
 			<-c.turn
 			return nil, err
 		}
+	}
+}
+
+// takeTurn takes the turn of this proxy's sessions. A free one is taken also when
+// there is no time left to wait: select alone would choose by chance.
+func (c *catalog) takeTurn(ctx context.Context, until time.Time) error {
+	select {
+	case c.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case c.turn <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return xamysql.ErrDefinitionRuns
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
