@@ -35,7 +35,7 @@ func (s *session) targets(ctx context.Context, k *call) error {
 		return s.concat(ctx, k, t.Parts)
 	case plan.ModeAll:
 		return s.all(ctx, k, t.Parts)
-	case plan.ModeInvalid, plan.ModeWeights:
+	case plan.ModeInvalid, plan.ModeWeights, plan.ModeMerge:
 	}
 	return s.tell(fail(codeInternal, "a plan without targets"))
 }

@@ -215,6 +215,7 @@ const (
 	ModeOne          // one shard
 	ModeConcat       // several: the rows one after the other, in any order
 	ModeAll          // several: a write or definition; affected rows are added up
+	ModeMerge        // several: the rows are combined as Targets.Merge says
 )
 
 // Part is what one shard gets.
@@ -236,6 +237,7 @@ type Targets struct {
 	Mode    Mode
 	Parts   []Part          // ascending by shard
 	Weights []WeightRequest // of ModeWeights
+	Merge   *Merge          // of ModeMerge
 }
 
 // WeightRequest asks for the weight bytes of a string under a collation. It is
