@@ -98,6 +98,9 @@ func (s *session) byClass(ctx context.Context, k *call) error {
 		return s.rows(k, t, err)
 	case plan.ClassProcesslist:
 		return s.rows(k, s.processlist(p.Full), nil)
+	case plan.ClassRoute:
+		t, err := s.explainRoute(ctx, p.Route)
+		return s.rows(k, t, err)
 	case plan.ClassInvalid:
 	}
 	return s.tell(fail(codeInternal, "a statement without a class"))
@@ -143,25 +146,38 @@ func (s *session) rows(k *call, t *Table, err error) error {
 // variables answers statements that read values which a shard's connection does
 // not have as the client's session has them: they become literals in the text.
 func (s *session) variables(ctx context.Context, k *call) error {
-	refusal := fail(codeUnsupported, "reading "+strings.Join(k.plan.Variables, ", ")+" in this place; select it as a column of its own, in a text statement")
 	if k.stmt != nil {
-		return s.loneVariable(k, refusal)
+		return s.loneVariable(k, misplaced(k.plan))
 	}
-	text, done := k.plan.Inline(s.env(), k.sql, func(name string) (string, bool) {
+	p, text, err := s.inlined(ctx, k.plan, k.sql)
+	if err != nil {
+		return s.tell(err)
+	}
+	return s.byClass(ctx, &call{plan: p, sql: text})
+}
+
+// misplaced refuses the variables of the plan where they stand.
+func misplaced(p *plan.Plan) *Error {
+	return fail(codeUnsupported, "reading "+strings.Join(p.Variables, ", ")+" in this place; select it as a column of its own, in a text statement")
+}
+
+// inlined is the statement with the values of its variables.
+func (s *session) inlined(ctx context.Context, p *plan.Plan, sql string) (*plan.Plan, string, error) {
+	text, done := p.Inline(s.env(), sql, func(name string) (string, bool) {
 		v, known := s.variable(name)
 		return v.literal(), known
 	})
 	if !done {
-		return s.tell(refusal)
+		return nil, "", misplaced(p)
 	}
-	p, err := s.plan(ctx, s.env(), text)
+	again, err := s.plan(ctx, s.env(), text)
 	switch {
 	case err != nil:
-		return s.tell(err)
-	case len(p.Variables) > 0:
-		return s.tell(refusal)
+		return nil, "", err
+	case len(again.Variables) > 0:
+		return nil, "", misplaced(p)
 	}
-	return s.byClass(ctx, &call{plan: p, sql: text})
+	return again, text, nil
 }
 
 // loneVariable answers a prepared SELECT of one such value, as the proxy itself.
@@ -306,12 +322,6 @@ func (s *session) everywhere(ctx context.Context, sql string) error {
 func (s *session) processlist(full bool) *Table {
 	t := &Table{Columns: []Column{{Name: "Id", Type: Integer}, {Name: "User"}, {Name: "Host"}, {Name: "db"}, {Name: "Command"},
 		{Name: "Time", Type: Integer}, {Name: "State"}, {Name: "Info"}}}
-	orNull := func(v string) Value {
-		if v == "" {
-			return Null()
-		}
-		return String(v)
-	}
 	for _, v := range s.c.srv.Sessions() {
 		if v.User != s.c.user.Name {
 			continue

@@ -38,6 +38,19 @@ func (p *Planner) explain(env *Env, l *lexed) (*Plan, bool, error) {
 		flags: l.flags, bind: explained{of: of, start: start, end: l.end}}, true, nil
 }
 
+// explainRoute plans EXPLAIN ROUTE. It reports false for what may be the table
+// route and one of its columns.
+func explainRoute(l *lexed) (*Plan, bool, error) {
+	const statement = 2 // the token where it begins
+	if !l.is(1, "ROUTE") || !l.op(statement, '(') && (len(l.toks) <= statement+1 || l.toks[statement].kind != tokWord) {
+		return nil, false, nil
+	}
+	if l.code {
+		return nil, true, unsupported("an executable comment in EXPLAIN", "send the code without the comment")
+	}
+	return &Plan{Class: ClassRoute, Reader: true, Route: l.sql[l.toks[statement].start:l.end]}, true, nil
+}
+
 // explainOptions reads [EXTENDED | PARTITIONS | FORMAT = name]. What executes the
 // statement is refused.
 func explainOptions(c *cursor) bool {
@@ -71,7 +84,7 @@ func (e explained) bind(b *binding) (Targets, error) {
 	case err != nil || targets.Mode == ModeWeights:
 		return targets, err
 	case len(targets.Parts) != 1:
-		return Targets{}, unsupported("EXPLAIN of a statement for several shards", "give the sharding key")
+		return Targets{}, unsupported("EXPLAIN of a statement for several shards", "give the sharding key, or EXPLAIN ROUTE")
 	}
 	targets.Parts[0].SQL = b.statement()
 	return targets, nil

@@ -181,7 +181,7 @@ func refusalLine(t *testing.T, err error) string {
 
 func describePlan(p *Plan) []string {
 	names := [...]string{"invalid", "select", "insert", "replace", "update", "delete", "ddl", "show", "begin", "commit", "rollback",
-		"savepoint", "set", "use", "outcome", "kill", "unlock", "warnings", "processlist"}
+		"savepoint", "set", "use", "outcome", "kill", "unlock", "warnings", "processlist", "route"}
 	words := []string{names[p.Class]}
 	flag := func(is bool, word string) {
 		if is {
@@ -200,6 +200,7 @@ func describePlan(p *Plan) []string {
 	flag(p.Gtrid != "", fmt.Sprintf("gtrid=%q", p.Gtrid))
 	flag(p.Kill != Kill{}, fmt.Sprintf("kill=%+v", p.Kill))
 	flag(p.Full, "full")
+	flag(p.Route != "", "route="+p.Route)
 	flag(len(p.Variables) > 0, fmt.Sprintf("variables=%v", p.Variables))
 	flag(p.NumParams > 0, fmt.Sprintf("params=%d", p.NumParams))
 	out := []string{strings.Join(words, " ")}

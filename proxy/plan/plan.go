@@ -27,6 +27,7 @@ const (
 	ClassUnlock            // UNLOCK TABLES: commits nothing while no table is locked
 	ClassWarnings          // SHOW WARNINGS, SHOW ERRORS, SHOW COUNT(*) ...: asked from the last statement's connection
 	ClassProcesslist       // SHOW PROCESSLIST: of the proxy's own sessions; Full
+	ClassRoute             // EXPLAIN ROUTE: says where a statement would go; Route
 )
 
 // State is a set of kinds of session state that a server keeps for a
@@ -73,6 +74,7 @@ type Plan struct {
 	Gtrid     string       // of ClassOutcome
 	Kill      Kill         // of ClassKill
 	Full      bool         // of ClassProcesslist: SHOW FULL PROCESSLIST
+	Route     string       // of ClassRoute: the text of the statement that is not to be executed
 	DDL       *DDL         // of ClassDDL
 
 	// Variables are the system variables that a statement reads and whose value

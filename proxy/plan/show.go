@@ -9,6 +9,9 @@ import (
 // show plans SHOW, DESCRIBE and EXPLAIN.
 func (p *Planner) show(env *Env, l *lexed, word string) (*Plan, error) {
 	if word != "SHOW" {
+		if plan, is, err := explainRoute(l); is {
+			return plan, err
+		}
 		if plan, is, err := p.explain(env, l); is {
 			return plan, err
 		}
