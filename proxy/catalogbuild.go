@@ -196,6 +196,9 @@ func (b *builder) recognise(name plan.TableName, t *plan.Table, stored xamysql.P
 			return r, nil
 		}
 	}
+	if r, err := route.Copies(b.m.Shards()); err == nil && r.Fingerprint() == stored.Fingerprint {
+		return r, nil
+	}
 	for _, c := range t.Columns {
 		r, err := shardedBy(b.m, t, c.Name)
 		if err == nil && r.Fingerprint() == stored.Fingerprint {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,7 +54,7 @@ const (
 	sqlTables = "SELECT TABLE_SCHEMA,TABLE_NAME,TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA" + userSchemas
 
 	sqlColumns = "SELECT TABLE_SCHEMA,TABLE_NAME,COLUMN_NAME,DATA_TYPE,COLUMN_TYPE,IS_NULLABLE,COLUMN_DEFAULT," +
-		"CHARACTER_MAXIMUM_LENGTH,CHARACTER_SET_NAME,COLLATION_NAME,EXTRA FROM information_schema.COLUMNS WHERE TABLE_SCHEMA" + userSchemas +
+		"CHARACTER_MAXIMUM_LENGTH,CHARACTER_SET_NAME,COLLATION_NAME,EXTRA,NUMERIC_PRECISION,NUMERIC_SCALE,DATETIME_PRECISION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA" + userSchemas +
 		" ORDER BY TABLE_SCHEMA,TABLE_NAME,ORDINAL_POSITION"
 
 	sqlKeys = "SELECT TABLE_SCHEMA,TABLE_NAME,INDEX_NAME,COLUMN_NAME,SUB_PART FROM information_schema.STATISTICS WHERE NON_UNIQUE=0 AND TABLE_SCHEMA" +
@@ -73,9 +74,11 @@ const (
 
 // readCatalog reads all of a shard's catalog.
 func readCatalog(ctx context.Context, conn *backend.Conn) (*shardCatalog, error) {
-	// Texts are compared with literals: a schema or a mode of another client's
-	// does not matter to these queries, its character set does.
+	// Texts are compared with literals, and types are written by the modes: a
+	// schema of another client's does not matter to these queries, its character
+	// set and its modes do.
 	want := conn.State()
+	want.SQLMode = backend.Want("")
 	want.CharsetClient, want.CharsetResults, want.Collation = backend.Setting{}, backend.Setting{}, backend.Setting{}
 	if err := conn.Sync(ctx, want); err != nil {
 		return nil, err
@@ -141,19 +144,15 @@ func (sc *shardCatalog) takeColumn(row []string) error {
 	extra := strings.ToLower(row[10])
 	columnType := strings.ToLower(row[4])
 	c := plan.Column{
-		Name: row[2], Type: columnKind(row[3]), Unsigned: strings.Contains(columnType, "unsigned"),
+		Name: row[2], Type: columnKind(row[3]), Nullable: strings.EqualFold(row[5], "YES"), Unsigned: strings.Contains(columnType, "unsigned"),
 		AutoInc:         strings.Contains(extra, "auto_increment"),
 		Generated:       strings.Contains(strings.ReplaceAll(extra, "default_generated", ""), "generated"),
 		Invisible:       strings.Contains(extra, "invisible"),
 		OnUpdateNow:     strings.Contains(extra, "on update"),
 		VolatileDefault: strings.Contains(extra, "default_generated") || expression(row[6]),
 	}
-	if row[7] != null {
-		n, err := strconv.ParseInt(row[7], 10, 64)
-		if err != nil {
-			return err
-		}
-		c.Length = int(n)
+	if err := takeSize(&c, row); err != nil {
+		return err
 	}
 	if row[9] != null {
 		c.Charset, c.Collation = canonicalCharset(row[8]), canonicalCollation(row[9])
@@ -164,29 +163,57 @@ func (sc *shardCatalog) takeColumn(row []string) error {
 	return nil
 }
 
-func columnKind(dataType string) plan.ColumnType {
-	switch strings.ToLower(dataType) {
-	case "tinyint":
-		return plan.TypeTiny
-	case "smallint":
-		return plan.TypeSmall
-	case "mediumint":
-		return plan.TypeMedium
-	case "int":
-		return plan.TypeInt
-	case "bigint":
-		return plan.TypeBig
-	case "char":
-		return plan.TypeChar
-	case "varchar":
-		return plan.TypeVarchar
-	case "binary":
-		return plan.TypeBinary
-	case "varbinary":
-		return plan.TypeVarbinary
+// takeSize reads how large a column's values can be.
+func takeSize(c *plan.Column, row []string) (err error) {
+	//nolint:exhaustive // the others have no size but a length
+	switch c.Type {
+	case plan.TypeDecimal:
+		if c.Precision, err = sizeOf(row[11]); err == nil {
+			c.Decimals, err = sizeOf(row[12])
+		}
+		return err
+	case plan.TypeBit:
+		c.Length, err = sizeOf(row[11])
+		return err
+	case plan.TypeTime, plan.TypeDatetime, plan.TypeTimestamp:
+		c.Decimals, err = sizeOf(row[13])
+		return err
+	case plan.TypeEnum, plan.TypeSet:
+		c.Members, err = plan.MembersOf(row[4])
 	}
-	return plan.TypeOther
+	if err == nil {
+		c.Length, err = sizeOf(row[7])
+	}
+	return err
 }
+
+// sizeOf reads a number; sizes beyond an int32 (LONGTEXT) are its highest.
+func sizeOf(s string) (int, error) {
+	if s == null {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	return int(min(n, math.MaxInt32)), err
+}
+
+// columnKinds are the types as information_schema names them.
+//
+//nolint:gochecknoglobals // a table
+var columnKinds = map[string]plan.ColumnType{
+	"tinyint": plan.TypeTiny, "smallint": plan.TypeSmall, "mediumint": plan.TypeMedium, "int": plan.TypeInt, "bigint": plan.TypeBig,
+	"decimal": plan.TypeDecimal, "float": plan.TypeFloat, "double": plan.TypeDouble, "bit": plan.TypeBit,
+	"date": plan.TypeDate, "time": plan.TypeTime, "datetime": plan.TypeDatetime, "timestamp": plan.TypeTimestamp, "year": plan.TypeYear,
+	"char": plan.TypeChar, "varchar": plan.TypeVarchar,
+	"tinytext": plan.TypeText, "text": plan.TypeText, "mediumtext": plan.TypeText, "longtext": plan.TypeText,
+	"binary": plan.TypeBinary, "varbinary": plan.TypeVarbinary,
+	"tinyblob": plan.TypeBlob, "blob": plan.TypeBlob, "mediumblob": plan.TypeBlob, "longblob": plan.TypeBlob,
+	"enum": plan.TypeEnum, "set": plan.TypeSet, "json": plan.TypeJSON, "uuid": plan.TypeUUID, "inet4": plan.TypeInet, "inet6": plan.TypeInet,
+	"geometry": plan.TypeGeometry, "point": plan.TypeGeometry, "linestring": plan.TypeGeometry, "polygon": plan.TypeGeometry,
+	"multipoint": plan.TypeGeometry, "multilinestring": plan.TypeGeometry, "multipolygon": plan.TypeGeometry,
+	"geomcollection": plan.TypeGeometry, "geometrycollection": plan.TypeGeometry,
+}
+
+func columnKind(dataType string) plan.ColumnType { return columnKinds[strings.ToLower(dataType)] }
 
 // expression reports whether a default, as MariaDB writes it, is not a literal.
 // MySQL writes text without quotes, so words count as expressions there, too:

@@ -33,6 +33,7 @@ func shardedBy(m *route.Map, t *plan.Table, key string) (route.Rule, error) {
 }
 
 func keyType(c plan.Column) (route.KeyType, string) {
+	//nolint:exhaustive // no other type can be a key
 	switch c.Type {
 	case plan.TypeTiny, plan.TypeSmall, plan.TypeMedium, plan.TypeInt, plan.TypeBig:
 		return route.KeyTypeInt, ""
@@ -40,7 +41,6 @@ func keyType(c plan.Column) (route.KeyType, string) {
 		return route.KeyTypeString, c.Collation
 	case plan.TypeBinary, plan.TypeVarbinary:
 		return route.KeyTypeBytes, ""
-	case plan.TypeOther:
 	}
 	return route.KeyTypeInvalid, ""
 }

@@ -50,7 +50,18 @@ type TableConfig struct {
 	Function string `yaml:"function"` // jump
 	Group    string `yaml:"group"`
 	Shard    string `yaml:"shard"`  // one-shard table
-	Copies   string `yaml:"copies"` // reference table (not served yet)
+	Copies   string `yaml:"copies"` // all: reference table
+}
+
+// ways counts in how many ways the table is placed.
+func (t TableConfig) ways() int {
+	n := 0
+	for _, given := range []string{t.Key, t.Shard, t.Copies} {
+		if given != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // DefaultTableConfig places tables that have no entry when they are created
@@ -322,12 +333,12 @@ func (c *Config) validateTables(bad func(string, ...any)) {
 	for _, name := range sortedKeys(c.Tables) {
 		t := c.Tables[name]
 		switch {
-		case t.Copies != "":
-			bad("tables.%s.copies: reference tables are not served yet", name)
-		case t.Shard != "" && t.Key != "":
-			bad("tables.%s: give key or shard, not both", name)
-		case t.Shard == "" && t.Key == "":
-			bad("tables.%s: give key (sharded) or shard (one-shard table)", name)
+		case t.Copies != "" && t.Copies != "all":
+			bad("tables.%s.copies: %q: only all is known", name, t.Copies)
+		case t.ways() > 1:
+			bad("tables.%s: give one of key, shard and copies", name)
+		case t.ways() == 0:
+			bad("tables.%s: give key (sharded), shard (one-shard table) or copies (reference table)", name)
 		case t.Shard != "" && c.Shards[t.Shard].DSN == "":
 			bad("tables.%s.shard: no shard is named %q", name, t.Shard)
 		case t.Function != "" && t.Function != "jump":

@@ -64,15 +64,26 @@ func TestBadConfigIsRefusedWithTheKey(t *testing.T) {
 		"role":              {"listen: { data: nonsense }\n", "listen.data"},
 		"beat and deadline": {"recovery: { beat: 2s, dead_after: 3s }\n", "recovery.dead_after"},
 		"ack":               {"transactions: { ack: decided }\n", "transactions.ack"},
+		"copies":            {"tables: { c: { copies: some } }\n", "tables.c.copies"},
+		"two ways":          {"tables: { c: { copies: all, key: id } }\n", "tables.c: give one of"},
+		"no way":            {"tables: { c: { group: g } }\n", "tables.c: give key"},
 		"relative":          {"state_dir: here\n", "state_dir"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := ParseConfig([]byte(smallest + c.add))
+			_, err := ParseConfig([]byte(withoutTables(smallest, c.add) + c.add))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error = %v, want one that names %s", err, c.want)
 			}
 		})
 	}
+}
+
+// withoutTables leaves out the tables where others are added.
+func withoutTables(config, add string) string {
+	if !strings.HasPrefix(add, "tables:") {
+		return config
+	}
+	return strings.Replace(config, "tables:\n  orders: { key: customer_id }\n", "", 1)
 }
 
 func TestOneServerIsNotTwoShards(t *testing.T) {

@@ -258,7 +258,7 @@ func (m *Main) routeMap() (*route.Map, error) {
 			c.Tables[name] = route.Placement{Shard: &one}
 			continue
 		}
-		c.Tables[name] = route.Placement{Key: t.Key}
+		c.Tables[name] = route.Placement{Key: t.Key, Copies: t.Copies != ""}
 	}
 	switch d := m.config.DefaultTable; {
 	case d.Refuse:

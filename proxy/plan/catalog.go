@@ -1,6 +1,10 @@
 package plan
 
-import "xaproxy/proxy/route"
+import (
+	"fmt"
+
+	"xaproxy/proxy/route"
+)
 
 // Catalog is an immutable snapshot of what is known about tables. It is used
 // by value: a change makes a new one with another version.
@@ -38,12 +42,20 @@ type Table struct {
 
 // Column is what the planner must know about a column.
 type Column struct {
-	Name      string
-	Type      ColumnType
-	Unsigned  bool
-	Length    int    // characters of CHAR and VARCHAR, bytes of BINARY and VARBINARY
-	Charset   string // of CHAR and VARCHAR
-	Collation string // of CHAR and VARCHAR
+	Name     string
+	Type     ColumnType
+	Nullable bool
+	Unsigned bool
+	// Length is in characters for CHAR and VARCHAR, in bytes for TEXT and the
+	// binary strings, in bits for BIT.
+	Length    int
+	Precision int // of DECIMAL: all digits
+	// Decimals are the digits behind the point of DECIMAL, and of the seconds of
+	// TIME, DATETIME and TIMESTAMP.
+	Decimals  int
+	Members   []string // of ENUM and SET, in their order
+	Charset   string   // of CHAR, VARCHAR, TEXT, ENUM and SET
+	Collation string   // of CHAR, VARCHAR, TEXT, ENUM and SET
 	AutoInc   bool
 	Generated bool
 	Invisible bool // left out by INSERT without a column list
@@ -59,10 +71,10 @@ type Unique struct {
 	Columns []string // the columns it has in full: expressions and prefixes are left out
 }
 
-// ColumnType is a column's type as far as keys are concerned.
+// ColumnType is a column's type.
 type ColumnType uint8
 
-// The column types. Everything that cannot be a key is TypeOther.
+// The column types. What is not known is TypeOther.
 const (
 	TypeOther ColumnType = iota
 	TypeTiny
@@ -70,8 +82,50 @@ const (
 	TypeMedium
 	TypeInt
 	TypeBig
+	TypeDecimal
+	TypeFloat
+	TypeDouble
+	TypeBit
+	TypeDate
+	TypeTime
+	TypeDatetime
+	TypeTimestamp
+	TypeYear
 	TypeChar
 	TypeVarchar
+	TypeText // TINYTEXT to LONGTEXT; JSON of MariaDB
 	TypeBinary
 	TypeVarbinary
+	TypeBlob // TINYBLOB to LONGBLOB
+	TypeEnum
+	TypeSet
+	TypeJSON
+	TypeGeometry
+	TypeUUID // MariaDB
+	TypeInet // INET4 and INET6, MariaDB
 )
+
+// Text reports whether the type has a character set and a collation.
+func (t ColumnType) Text() bool {
+	return t == TypeChar || t == TypeVarchar || t == TypeText || t == TypeEnum || t == TypeSet
+}
+
+// MembersOf reads the members of an ENUM or SET from its type as
+// information_schema writes it: enum('a','it”s').
+func MembersOf(columnType string) ([]string, error) {
+	var l lexed
+	if err := l.lex(columnType, lexUTF8); err != nil {
+		return nil, fmt.Errorf("the type %s: %w", columnType, err)
+	}
+	end, ok := l.closing(1)
+	if !ok || end != len(l.toks)-1 {
+		return nil, fmt.Errorf("the type %s has no list of members", columnType)
+	}
+	var members []string
+	for _, t := range l.toks[2:end] {
+		if t.kind == tokString {
+			members = append(members, unquote(l.text(t), true))
+		}
+	}
+	return members, nil
+}

@@ -71,7 +71,7 @@ func newTestCatalog(t testing.TB) *testCatalog {
 			"t": {Key: "id"}, "small": {Key: "id"}, "names": {Key: "name"}, "bins": {Key: "id"}, "vbins": {Key: "id"},
 			"auto": {Key: "id"}, "orders": {Key: "customer_id"}, "clock": {Key: "id"}, "trig": {Key: "id"},
 			"one": {Shard: &one}, "uno": {Shard: &one}, "two": {Shard: &two}, "seq": {Shard: &one},
-			"newkey": {Key: "tenant"}, "newone": {Shard: &one},
+			"ref": {Copies: true}, "newcopies": {Copies: true}, "newkey": {Key: "tenant"}, "newone": {Shard: &one},
 		},
 	})
 	if err != nil {
@@ -116,7 +116,7 @@ func testTables() []*Table {
 		fill("trig", pk, id, a),
 		fill("hidden", pk, id, with(column("Su`m", TypeInt), func(c *Column) { c.Generated = true }),
 			with(column("secret", TypeInt), func(c *Column) { c.Invisible = true }), column("größe", TypeInt)),
-		fill("one", pk, with(id, auto), a, b), fill("uno", pk, id, a), fill("two", pk, id, a), fill("seq", pk, id),
+		fill("one", pk, with(id, auto), a, b), fill("uno", pk, id, a), fill("two", pk, id, a), fill("seq", pk, id), fill("ref", pk, id, a),
 		{Schema: "shop", Name: "t", Columns: []Column{id, a}, Primary: pk},
 		{Schema: "flat", Name: "items", Columns: []Column{id, a}, Primary: pk},
 	}

@@ -15,6 +15,8 @@ func NewRule(m *route.Map, t *Table) (route.Rule, error) {
 	switch {
 	case configured && p.Shard != nil:
 		return route.OnShard(*p.Shard), nil
+	case configured && p.Copies:
+		return copies(m, t)
 	case configured:
 		return keyRule(m, t, p.Key)
 	}
@@ -29,6 +31,14 @@ func NewRule(m *route.Map, t *Table) (route.Rule, error) {
 	case route.DefaultRefuse:
 	}
 	return route.Rule{}, unsupported("the table "+t.Name+", which the configuration does not name", "add it under tables")
+}
+
+func copies(m *route.Map, t *Table) (route.Rule, error) {
+	rule, err := route.Copies(m.Shards())
+	if err != nil {
+		return route.Rule{}, unsupported(fmt.Sprintf("copies of %s (%v)", t.Name, err), "")
+	}
+	return rule, nil
 }
 
 func keyRule(m *route.Map, t *Table, key string) (route.Rule, error) {
@@ -74,7 +84,7 @@ func Check(t *Table) error {
 	switch {
 	case t.View:
 		return unsupported("the view "+t.Name, "select from its tables")
-	case t.Rule.Kind() == route.RuleOne:
+	case t.Rule.Kind() == route.RuleOne, t.Rule.Kind() == route.RuleCopies:
 		return nil
 	case t.Rule.Kind() == route.RuleInvalid:
 		return unsupported("the table "+t.Name+" without a rule", "")

@@ -78,11 +78,24 @@ func (d *definition) references(t *Table, refs []*ast.TableName) error {
 		if err != nil {
 			return err
 		}
-		if t.Rule.Kind() != route.RuleOne || parent.Rule.Kind() != route.RuleOne || parent.Rule.Shards()[0] != t.Rule.Shards()[0] {
+		if !whole(t.Rule, parent.Rule) {
 			return unsupported("FOREIGN KEY from "+t.Name+" to "+parent.Name+", which is not on the same shard as a whole", "place both tables on one shard")
 		}
 	}
 	return nil
+}
+
+// whole reports whether every shard that has rows of a table which is not spread
+// has all rows of the parent.
+func whole(child, parent route.Rule) bool {
+	switch parent.Kind() {
+	case route.RuleOne:
+		return child.Kind() == route.RuleOne && child.Shards()[0] == parent.Shards()[0]
+	case route.RuleCopies:
+		return child.Kind() == route.RuleOne || child.Kind() == route.RuleCopies
+	case route.RuleSharded, route.RuleInvalid:
+	}
+	return false
 }
 
 // allowedOptions refuses table options that change where or how rows live.
@@ -182,7 +195,7 @@ func addConstraint(t *Table, c *ast.Constraint) ([]*ast.TableName, error) {
 // newColumn reads the facts of a column and notes its keys.
 func (d *definition) newColumn(t *Table, def *ast.ColumnDef) (Column, []*ast.TableName, error) {
 	c := columnOf(def)
-	if c.Type == TypeChar || c.Type == TypeVarchar {
+	if c.Type.Text() {
 		d.collate(t, &c)
 	}
 	var refs []*ast.TableName
@@ -211,11 +224,15 @@ func columnOf(def *ast.ColumnDef) Column {
 		Unsigned: mysql.HasUnsignedFlag(def.Tp.GetFlag()) || mysql.HasZerofillFlag(def.Tp.GetFlag()),
 	}
 	if c.Length == types.UnspecifiedLength {
-		c.Length = 1 // CHAR, BINARY
+		c.Length = 1 // CHAR, BINARY, BIT
 	}
+	c.sizes(def.Tp)
+	c.Nullable = true
 	for _, o := range def.Options {
 		//nolint:exhaustive // an allow-list over the parser's enum
 		switch o.Tp {
+		case ast.ColumnOptionNotNull, ast.ColumnOptionPrimaryKey:
+			c.Nullable = false
 		case ast.ColumnOptionAutoIncrement:
 			c.AutoInc = true
 		case ast.ColumnOptionGenerated:
@@ -240,31 +257,54 @@ func constantDefault(e ast.ExprNode) bool {
 	return false
 }
 
+// sizes reads how large a column's values can be.
+func (c *Column) sizes(t *types.FieldType) {
+	const defaultPrecision = 10
+	//nolint:exhaustive // the others have no size but a length
+	switch c.Type {
+	case TypeDecimal:
+		c.Precision, c.Decimals, c.Length = c.Length, max(t.GetDecimal(), 0), 0
+		if t.GetFlen() == types.UnspecifiedLength {
+			c.Precision = defaultPrecision
+		}
+	case TypeTime, TypeDatetime, TypeTimestamp:
+		c.Decimals, c.Length = max(t.GetDecimal(), 0), 0
+	case TypeEnum, TypeSet:
+		c.Members = t.GetElems()
+	}
+}
+
 func columnType(t *types.FieldType) ColumnType {
 	binary := t.GetCharset() == "binary"
 	switch t.GetType() {
-	case mysql.TypeTiny:
-		return TypeTiny
-	case mysql.TypeShort:
-		return TypeSmall
-	case mysql.TypeInt24:
-		return TypeMedium
-	case mysql.TypeLong:
-		return TypeInt
-	case mysql.TypeLonglong:
-		return TypeBig
 	case mysql.TypeString:
 		if binary {
 			return TypeBinary
 		}
 		return TypeChar
-	case mysql.TypeVarchar:
+	case mysql.TypeVarchar, mysql.TypeVarString:
 		if binary {
 			return TypeVarbinary
 		}
 		return TypeVarchar
+	case mysql.TypeTinyBlob, mysql.TypeBlob, mysql.TypeMediumBlob, mysql.TypeLongBlob:
+		if binary {
+			return TypeBlob
+		}
+		return TypeText
 	}
-	return TypeOther
+	return parsedTypes[t.GetType()]
+}
+
+// parsedTypes are the parser's types that do not depend on a character set.
+//
+//nolint:gochecknoglobals // a table
+var parsedTypes = map[byte]ColumnType{
+	mysql.TypeTiny: TypeTiny, mysql.TypeShort: TypeSmall, mysql.TypeInt24: TypeMedium, mysql.TypeLong: TypeInt, mysql.TypeLonglong: TypeBig,
+	mysql.TypeNewDecimal: TypeDecimal, mysql.TypeFloat: TypeFloat, mysql.TypeDouble: TypeDouble, mysql.TypeBit: TypeBit,
+	mysql.TypeDate: TypeDate, mysql.TypeNewDate: TypeDate, mysql.TypeDuration: TypeTime, mysql.TypeDatetime: TypeDatetime,
+	mysql.TypeTimestamp: TypeTimestamp, mysql.TypeYear: TypeYear, mysql.TypeEnum: TypeEnum, mysql.TypeSet: TypeSet,
+	mysql.TypeJSON: TypeJSON, mysql.TypeGeometry: TypeGeometry,
 }
 
 // collate finds a text column's collation: its own, else the table's, else the

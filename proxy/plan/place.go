@@ -71,6 +71,9 @@ func (f *facts) locate(env *Env) (site, error) {
 func (f *facts) placeTables(st site) (site, error) {
 	first := st.tables[0]
 	for _, t := range st.tables {
+		if t.Rule.Kind() == route.RuleCopies {
+			return site{}, unsupported("the reference table "+t.Name, "")
+		}
 		if t.Rule.Kind() == route.RuleSharded {
 			if len(f.refs) != 1 {
 				return site{}, unsupported("the sharded table "+t.Name+" together with another table, or twice", "read the tables one by one")

@@ -8,10 +8,22 @@ import (
 )
 
 // Placement says how a table that the configuration names is to be placed.
-// Exactly one of Key and Shard is given.
+// Exactly one of Key, Shard and Copies is given.
 type Placement struct {
-	Key   string // the sharding key's column
-	Shard *Shard // the one shard that holds the table
+	Key    string // the sharding key's column
+	Shard  *Shard // the one shard that holds the table
+	Copies bool   // a reference table: every shard holds the whole table
+}
+
+// ways counts what the placement gives.
+func (p Placement) ways() int {
+	n := 0
+	for _, given := range []bool{p.Key != "", p.Shard != nil, p.Copies} {
+		if given {
+			n++
+		}
+	}
+	return n
 }
 
 // DefaultKind says what happens to a table that the configuration does not name.
@@ -56,8 +68,8 @@ func NewMap(c MapConfig) (*Map, error) {
 	}
 	m := &Map{shards: shards, tables: maps.Clone(c.Tables), def: c.Default}
 	for name, p := range m.tables {
-		if (p.Key == "") == (p.Shard == nil) {
-			return nil, fmt.Errorf("%w: table %q needs a key or a shard", ErrMap, name)
+		if p.ways() != 1 {
+			return nil, fmt.Errorf("%w: table %q needs a key, a shard or copies", ErrMap, name)
 		}
 		if p.Shard != nil && !m.has(*p.Shard) {
 			return nil, fmt.Errorf("%w: table %q is placed on shard %d, which does not exist", ErrMap, name, *p.Shard)

@@ -114,6 +114,43 @@ func mustRule(t *testing.T, column string, kt KeyType, collation string, shards 
 	return r
 }
 
+func mustCopies(t *testing.T, shards []Shard) Rule {
+	t.Helper()
+	r, err := Copies(shards)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestTogetherIsEqualPlacing: tables whose equal keys are on one shard, whatever
+// the key is called.
+func TestTogetherIsEqualPlacing(t *testing.T) {
+	base := mustRule(t, "id", KeyTypeInt, "", []Shard{0, 1})
+	for name, c := range map[string]struct {
+		other Rule
+		want  bool
+	}{
+		"the same":           {base, true},
+		"another column":     {mustRule(t, "customer_id", KeyTypeInt, "", []Shard{1, 0}), true},
+		"another type":       {mustRule(t, "id", KeyTypeBytes, "", []Shard{0, 1}), false},
+		"other shards":       {mustRule(t, "id", KeyTypeInt, "", []Shard{0, 1, 2}), false},
+		"one shard":          {OnShard(0), false},
+		"copies":             {mustCopies(t, []Shard{0, 1}), false},
+		"nothing":            {Rule{}, false},
+		"string":             {mustRule(t, "id", KeyTypeString, "utf8mb4_bin", []Shard{0, 1}), false},
+		"a name like a rule": {mustRule(t, `id" type=bytes`, KeyTypeInt, "", []Shard{0, 1}), true},
+	} {
+		if base.Together(c.other) != c.want || c.other.Together(base) != c.want {
+			t.Errorf("%s: not %v", name, c.want)
+		}
+	}
+	a, b := mustRule(t, "a", KeyTypeString, "utf8mb4_bin", []Shard{0, 1}), mustRule(t, "a", KeyTypeString, "utf8mb4_general_ci", []Shard{0, 1})
+	if a.Together(b) || OnShard(1).Together(OnShard(1)) || (Rule{}).Together(Rule{}) {
+		t.Error("other collations, one-shard tables or nothing are together")
+	}
+}
+
 func TestPlaceRefusesKeysOfAnotherKind(t *testing.T) {
 	text := mustRule(t, "n", KeyTypeString, "utf8mb4_bin", []Shard{0, 1})
 	for _, k := range []Key{{}, {Kind: KeyInt, Int: 1}, {Kind: KeyBytes}, {Kind: KeyText, Bytes: []byte("x")}} {
@@ -126,6 +163,9 @@ func TestPlaceRefusesKeysOfAnotherKind(t *testing.T) {
 	}
 	if _, ok := (Rule{}).Place(Key{Kind: KeyInt}); ok {
 		t.Error("the zero rule places a key")
+	}
+	if _, ok := mustCopies(t, []Shard{0, 1}).Place(Key{Kind: KeyInt}); ok {
+		t.Error("copies have one place")
 	}
 }
 
@@ -153,6 +193,7 @@ func TestRuleTextIsGolden(t *testing.T) {
 		`jump-xxh64-1 key="a \"b" type=string collation=utf8mb4_bin over=0`: mustRule(t, `a "b`, KeyTypeString, "UTF8MB4_bin", []Shard{0}),
 		`jump-xxh64-1 key="k" type=bytes over=3`:                            mustRule(t, "k", KeyTypeBytes, "", []Shard{3}),
 		`shard=4`:                                                           OnShard(4),
+		`copies=all over=0,1,2`:                                             mustCopies(t, []Shard{1, 2, 0}),
 		`invalid`:                                                           {},
 	} {
 		if r.Text() != want {
@@ -166,6 +207,8 @@ func TestRuleTextIsGolden(t *testing.T) {
 
 func TestRulesThatCannotBe(t *testing.T) {
 	for name, make := range map[string]func() (Rule, error){
+		"no copies":          func() (Rule, error) { return Copies(nil) },
+		"a copy twice":       func() (Rule, error) { return Copies([]Shard{1, 1}) },
 		"no column":          func() (Rule, error) { return Sharded("", KeyTypeInt, "", []Shard{0}) },
 		"no type":            func() (Rule, error) { return Sharded("a", KeyTypeInvalid, "", []Shard{0}) },
 		"no shards":          func() (Rule, error) { return Sharded("a", KeyTypeInt, "", nil) },
@@ -184,6 +227,7 @@ func TestMapChecksWhatItIsMadeOf(t *testing.T) {
 	for name, c := range map[string]MapConfig{
 		"no shards":     {},
 		"shard twice":   {Shards: []Shard{0, 0}},
+		"key, copies":   {Shards: []Shard{0, 1}, Tables: map[string]Placement{"t": {Key: "a", Copies: true}}},
 		"neither":       {Shards: []Shard{0, 1}, Tables: map[string]Placement{"t": {}}},
 		"both":          {Shards: []Shard{0, 1}, Tables: map[string]Placement{"t": {Key: "a", Shard: &one}}},
 		"unknown shard": {Shards: []Shard{0, 1}, Tables: map[string]Placement{"t": {Shard: &nine}}},

@@ -25,6 +25,7 @@ const (
 	RuleInvalid RuleKind = iota
 	RuleSharded          // rows are spread by the hash of the key column
 	RuleOne              // the whole table is on one shard
+	RuleCopies           // a reference table: every shard has the whole table
 )
 
 // KeyType is the class of a key column's type: how values become bytes.
@@ -62,7 +63,7 @@ type Rule struct {
 	column    string
 	keyType   KeyType
 	collation string
-	shards    []Shard // ascending; one for RuleOne
+	shards    []Shard // ascending; one for RuleOne, all for RuleCopies
 }
 
 // Sharded makes a rule that spreads rows over shards by a key column. The
@@ -75,12 +76,34 @@ func Sharded(column string, t KeyType, collation string, shards []Shard) (Rule, 
 	if (t == KeyTypeString) != (collation != "") {
 		return Rule{}, fmt.Errorf("%w: key %q of type %s with collation %q", ErrRule, column, t, collation)
 	}
+	s, err := ascending(shards)
+	if err != nil {
+		return Rule{}, err
+	}
+	return Rule{kind: RuleSharded, column: strings.ToLower(column), keyType: t, collation: strings.ToLower(collation), shards: s}, nil
+}
+
+// ascending returns a sorted copy of shard numbers that all differ.
+func ascending(shards []Shard) ([]Shard, error) {
 	s := slices.Clone(shards)
 	slices.Sort(s)
 	if len(slices.Compact(slices.Clone(s))) != len(s) {
-		return Rule{}, fmt.Errorf("%w: a shard number is given twice", ErrRule)
+		return nil, fmt.Errorf("%w: a shard number is given twice", ErrRule)
 	}
-	return Rule{kind: RuleSharded, column: strings.ToLower(column), keyType: t, collation: strings.ToLower(collation), shards: s}, nil
+	return s, nil
+}
+
+// Copies makes the rule of a reference table: each of the shards, which must be
+// all, has the whole table.
+func Copies(shards []Shard) (Rule, error) {
+	if len(shards) == 0 {
+		return Rule{}, fmt.Errorf("%w: copies need shards", ErrRule)
+	}
+	s, err := ascending(shards)
+	if err != nil {
+		return Rule{}, err
+	}
+	return Rule{kind: RuleCopies, shards: s}, nil
 }
 
 // OnShard makes the rule of a table that is on one shard.
@@ -103,15 +126,23 @@ func (r Rule) Collation() string { return r.collation }
 // Shards are the shards that hold the table, ascending. Not to be changed.
 func (r Rule) Shards() []Shard { return r.shards }
 
+// Together reports whether both rules spread their tables so that every value of
+// the one's key is on the same shard as that value of the other's. The columns'
+// names may differ.
+func (r Rule) Together(o Rule) bool {
+	return r.kind == RuleSharded && o.kind == RuleSharded && r.how() == o.how()
+}
+
 // Place returns the shard of a key. It reports false for a key without
-// canonical bytes or of another kind than the rule's.
+// canonical bytes or of another kind than the rule's, and for copies, which are
+// everywhere.
 func (r Rule) Place(k Key) (Shard, bool) {
 	switch r.kind {
 	case RuleOne:
 		return r.shards[0], true
 	case RuleSharded:
 		return r.jump(k)
-	case RuleInvalid:
+	case RuleCopies, RuleInvalid:
 		return 0, false
 	}
 	return 0, false
@@ -146,30 +177,43 @@ func (t KeyType) kind() KeyKind {
 // Text is the rule in the form that is stored beside the data and shown to
 // people, for example
 //
-//	jump-xxh64-1 key=id type=int over=0,1,2
+//	jump-xxh64-1 key="id" type=int over=0,1,2
+//	copies=all over=0,1,2
 //	shard=1
 func (r Rule) Text() string {
 	switch r.kind {
 	case RuleOne:
 		return "shard=" + strconv.Itoa(int(r.shards[0]))
+	case RuleCopies:
+		return "copies=all" + over(r.shards)
 	case RuleSharded:
-		var b strings.Builder
-		b.WriteString(FunctionJump + " key=" + strconv.Quote(r.column) + " type=" + r.keyType.String())
-		if r.collation != "" {
-			b.WriteString(" collation=" + r.collation)
-		}
-		b.WriteString(" over=")
-		for i, s := range r.shards {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			b.WriteString(strconv.Itoa(int(s)))
-		}
-		return b.String()
+		return FunctionJump + " key=" + strconv.Quote(r.column) + r.how()
 	case RuleInvalid:
 		return "invalid"
 	}
 	return "invalid"
+}
+
+// how is the part of a sharded table's text that places its keys: all but the
+// column's name.
+func (r Rule) how() string {
+	text := " type=" + r.keyType.String()
+	if r.collation != "" {
+		text += " collation=" + r.collation
+	}
+	return text + over(r.shards)
+}
+
+func over(shards []Shard) string {
+	var b strings.Builder
+	b.WriteString(" over=")
+	for i, s := range shards {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.Itoa(int(s)))
+	}
+	return b.String()
 }
 
 // Fingerprint is a short digest of Text (the first 16 bytes of its SHA-256 in
