@@ -6,17 +6,23 @@ package plan
 // are the leading columns of some shard's row, with the values of aggregates
 // replaced. It is immutable.
 //
-//	shards' rows -> by Order -> Group, Aggregates -> Having -> Distinct -> Final -> Offset, Limit -> client
+//	shards' rows -> by Order -> Group, Aggregates, Defaults -> Having -> Distinct -> Final -> Offset, Limit -> client
 type Merge struct {
 	// Hidden is how many columns at the end of each row are not the client's.
 	Hidden int
-	// Order is how each shard's rows come, and the merged rows, too. Empty: any order.
+	// Order is how each shard's rows come, and the merged rows, too. Empty: any
+	// order. Servers compare the beginning of long strings only when they sort
+	// (max_sort_length), so rows that are equal there come in any order: for the
+	// order of the result that is as good as on a server, but with Grouped and
+	// Distinct a shard's row that is less than the one before it (with Grouped:
+	// not greater) ends the statement with an error.
 	Order []MergeKey
 	// Group: rows that are equal in the first Group keys of Order are one row of
-	// the result. With Grouped and Group 0 all rows are one, also when there is none.
+	// the result. With Grouped and Group 0 all rows are one; each shard has one.
 	Group      int
 	Grouped    bool
 	Aggregates []Aggregate // of Grouped
+	Defaults   []Default   // of Grouped
 	Having     *Condition  // of the merged row; nil: all
 	// Distinct: of rows that are equal in all keys of Order one remains.
 	Distinct bool
@@ -32,23 +38,15 @@ type Merge struct {
 // between is known to the servers only where the text has a *.
 type MergeColumn int
 
-// MergeKind says how the values of a column compare.
-type MergeKind uint8
-
-// The kinds. NULL is before everything.
-const (
-	MergeInvalid MergeKind = iota
-	MergeNumber            // integers and decimals, exactly
-	MergeFloat             // FLOAT, DOUBLE
-	MergeBytes             // byte by byte: binary strings, DATE, DATETIME, TIMESTAMP, YEAR
-	MergeTime              // TIME, which may be negative
-	MergeWeight            // the column is WEIGHT_STRING of a string; Pad says how short ones compare
-)
-
-// MergeKey is one key of an order.
+// MergeKey is one key of an order. NULL is before everything. Values compare by
+// the type that the shards tell of the column: integers and decimals exactly,
+// DOUBLE as such, YEAR as a number, DATE, DATETIME and TIMESTAMP by what they
+// show, TIME with its sign, binary strings byte by byte. Of strings the column is
+// their WEIGHT_STRING, a binary string; where the collation pads, a shorter one
+// is continued by Pad. A column of any other type (strings with a character set,
+// FLOAT, BIT, ENUM, SET, JSON, GEOMETRY) is refused before a row was sent.
 type MergeKey struct {
-	Column MergeColumn // that is compared; of MergeWeight the hidden one
-	Kind   MergeKind
+	Column MergeColumn
 	Pad    []byte // the weight of one space where the collation pads, else empty
 	Desc   bool
 }
@@ -60,19 +58,30 @@ type AggregateFunc uint8
 const (
 	AggregateInvalid AggregateFunc = iota
 	AggregateCount
-	AggregateSum // exact for integers and decimals
+	AggregateSum // exact for integers and decimals; of DOUBLE in the shards' order
 	AggregateMin
 	AggregateMax
 	AggregateAvg // Sum and Count are hidden columns
 )
 
-// Aggregate is a column whose value is made of those of the shards' rows.
+// Aggregate is a column whose value is made of those of the shards' rows. NULL
+// is no value: all NULL make NULL.
 type Aggregate struct {
 	Func   AggregateFunc
-	Column MergeColumn // the result's, or a hidden one that Having or Final read
+	Column MergeColumn // the result's, or a hidden one that Defaults, Having or Final read
 	Sum    MergeColumn // of AggregateAvg
 	Count  MergeColumn // of AggregateAvg
-	Key    MergeKey    // of AggregateMin and AggregateMax: what compares
+	// Key is what compares of AggregateMin and AggregateMax; its Desc is false. When
+	// it is another column than Column, that one gets the chosen row's value, too.
+	Key MergeKey
+}
+
+// Default is a column of the form IFNULL(aggregate, constant): where the merged
+// value of Of is not NULL it is the column's, in the column's own type and
+// decimals; where it is NULL the column keeps what the shards say.
+type Default struct {
+	Column MergeColumn // the result's
+	Of     MergeColumn // the hidden column of an Aggregate
 }
 
 // ConditionOp is a node of a Condition.

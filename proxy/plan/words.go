@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -20,6 +19,9 @@ func (m *Merge) String() string {
 	step(m.Grouped && m.Group == 0, "one row of all")
 	for _, a := range m.Aggregates {
 		step(true, "%s", a)
+	}
+	for _, d := range m.Defaults {
+		step(true, "%s", d)
 	}
 	step(m.Having != nil, "only where %s", m.Having)
 	step(m.Distinct, "equal rows once")
@@ -46,19 +48,14 @@ func keyWords(keys []MergeKey) string {
 }
 
 func (k MergeKey) String() string {
-	text := k.Column.String() + " as " + k.Kind.String()
+	text := k.Column.String()
+	if len(k.Pad) > 0 {
+		text += " padded"
+	}
 	if k.Desc {
 		text += " descending"
 	}
 	return text
-}
-
-func (k MergeKind) String() string {
-	names := [...]string{"invalid", "number", "floating-point number", "bytes", "time", "weight"}
-	if int(k) < len(names) {
-		return names[k]
-	}
-	return strconv.Itoa(int(k))
 }
 
 func (a Aggregate) String() string {
@@ -76,6 +73,10 @@ func (a Aggregate) String() string {
 	case AggregateInvalid:
 	}
 	return "invalid"
+}
+
+func (d Default) String() string {
+	return fmt.Sprintf("%s is that of %s unless it is NULL", d.Column, d.Of)
 }
 
 func (c *Condition) String() string {
