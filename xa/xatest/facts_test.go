@@ -24,7 +24,7 @@ func (b bench) claimTable() string {
 
 func TestFacts(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *launch.Server) {
-		for _, facts := range [][]fact{claimFacts, sessionFacts, branchFacts, packetFacts, rightsFacts} {
+		for _, facts := range [][]fact{claimFacts, sessionFacts, branchFacts, packetFacts, rightsFacts, clockFacts} {
 			for _, f := range facts {
 				t.Run(f.name, func(t *testing.T) { f.check(newBench(t, s)) })
 			}
