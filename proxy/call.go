@@ -84,6 +84,8 @@ type reply struct {
 	// early: an own statement in front of the client's was refused, and the
 	// client's was not executed.
 	early bool
+	// clockRuns: the relay's clock was let go at the connection.
+	clockRuns bool
 	// stopped is why the session's watcher ended it.
 	stopped error
 }
@@ -94,12 +96,18 @@ type reply struct {
 func (s *session) send(ctx context.Context, k *call, conn *backend.Conn, own []string, part plan.Part, out *relay) (reply, error) {
 	var r reply
 	var err error
+	if out.clock != nil {
+		own = append(slices.Clip(own), out.clock.front())
+	}
 	w := &watcher{active: []*backend.Conn{conn}, alone: k.plan.Class == plan.ClassDDL}
 	r.stopped = s.guardWith(ctx, w, func(ctx context.Context) {
 		if k.stmt == nil {
 			err = r.text(ctx, conn, own, part.SQL, out)
 		} else {
 			err = r.prepared(ctx, k, conn, own, part, out)
+		}
+		if out.clock != nil && !r.clockRuns && !conn.Broken() {
+			err = errors.Join(err, letGo(ctx, conn))
 		}
 	})
 	return r, err
@@ -115,8 +123,7 @@ func (r *reply) text(ctx context.Context, conn *backend.Conn, own []string, sql 
 	}
 	payload = append(payload, sql...)
 	out.skip = len(own)
-	res, err := conn.Relay(ctx, payload, out)
-	r.refused = res.Err
+	res, err := r.relay(ctx, conn, payload, out)
 	r.early = res.Err != nil && res.Results < len(own)
 	return err
 }
@@ -139,9 +146,18 @@ func (r *reply) prepared(ctx context.Context, k *call, conn *backend.Conn, own [
 		return err
 	}
 	out.skip = 0
-	res, err := conn.Relay(ctx, wire.AppendExecute(nil, stmt.ID, k.chosen(part)), out)
-	r.refused = res.Err
+	_, err = r.relay(ctx, conn, wire.AppendExecute(nil, stmt.ID, k.chosen(part)), out)
 	return err
+}
+
+// relay sends the client's command, and behind it what the relay's clock needs.
+func (r *reply) relay(ctx context.Context, conn *backend.Conn, payload []byte, out *relay) (backend.Result, error) {
+	res, behind, err := conn.RelayThen(ctx, payload, out, out.then())
+	r.refused = res.Err
+	if err == nil && out.clock != nil {
+		r.clockRuns, err = out.behind(behind)
+	}
+	return res, err
 }
 
 // exec runs own statements, one packet for all, and returns the error packet of

@@ -150,6 +150,7 @@ func (sc *shardCatalog) takeColumn(row []string) error {
 		Invisible:       strings.Contains(extra, "invisible"),
 		OnUpdateNow:     strings.Contains(extra, "on update"),
 		VolatileDefault: strings.Contains(extra, "default_generated") || expression(row[6]),
+		ClockDefault:    clockDefault(row[6]),
 	}
 	if err := takeSize(&c, row); err != nil {
 		return err
@@ -223,6 +224,14 @@ func expression(def string) bool {
 		return false
 	}
 	return strings.IndexByte("'-+.0123456789", def[0]) < 0
+}
+
+// clockDefault reports whether a default is CURRENT_TIMESTAMP, with or without a
+// precision. MySQL writes the text of that name in the same way, which does no
+// harm: it is taken for a clock without being one.
+func clockDefault(def string) bool {
+	rest, named := strings.CutPrefix(strings.ToLower(def), "current_timestamp")
+	return named && (rest == "" || rest == "()" || len(rest) == len("(6)") && rest[0] == '(' && rest[2] == ')')
 }
 
 // canonicalType takes away what only one family shows: the display width of

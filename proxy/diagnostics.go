@@ -51,6 +51,10 @@ func (s *session) collect(ctx context.Context, conn *backend.Conn, out *relay) e
 	if !out.several || s.diag.conn != conn || out.class == plan.ClassDDL {
 		return nil
 	}
+	if out.clock != nil {
+		s.diag.take(conn, out.shown, out.parts[out.part].Origin)
+		return nil
+	}
 	var err error
 	stopped := s.guard(ctx, []*backend.Conn{conn}, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, killPatience)
@@ -78,12 +82,19 @@ func (d *diagnostics) count() uint16 { return uint16(min(len(d.own), maxConditio
 // part of a split INSERT. The error is the transport's.
 func (d *diagnostics) fetch(ctx context.Context, origin []int) error {
 	conn := d.conn
-	d.conn = nil
 	rows, err := selectRows(ctx, conn, "SHOW WARNINGS")
 	var said *wire.ServerError
 	if err != nil && !errors.As(err, &said) {
+		d.conn = nil
 		return err
 	}
+	d.take(conn, rows, origin)
+	return nil
+}
+
+// take keeps the rows of SHOW WARNINGS from the connection that had them.
+func (d *diagnostics) take(conn *backend.Conn, rows [][]*string, origin []int) {
+	d.conn = nil
 	limit := maxConditions
 	if conn.Flavor() == xamysql.FlavorMariaDB {
 		limit = maxConditionsMariaDB
@@ -101,7 +112,6 @@ func (d *diagnostics) fetch(ctx context.Context, origin []int) error {
 		}
 		d.list = append(d.list, condition{level: *r[0], number: n, message: atRow(*r[2], origin)})
 	}
-	return nil
 }
 
 // atRow puts the number that a row has in the client's statement in place of the

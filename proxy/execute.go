@@ -32,9 +32,9 @@ func (s *session) targets(ctx context.Context, k *call) error {
 	case plan.ModeOne, plan.ModeAny:
 		return s.one(ctx, k, t)
 	case plan.ModeConcat:
-		return s.concat(ctx, k, t.Parts)
+		return s.concat(ctx, k, t)
 	case plan.ModeAll:
-		return s.all(ctx, k, t.Parts)
+		return s.all(ctx, k, t)
 	case plan.ModeInvalid, plan.ModeWeights, plan.ModeMerge:
 	}
 	return s.tell(fail(codeInternal, "a plan without targets"))

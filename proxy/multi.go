@@ -10,9 +10,9 @@ import (
 
 // concat executes a SELECT at several shards, one after the other, and streams
 // their rows as one result. Nothing is buffered.
-func (s *session) concat(ctx context.Context, k *call, parts []plan.Part) error {
-	out := &relay{s: s, several: true, parts: parts, class: k.plan.Class}
-	for i, part := range parts {
+func (s *session) concat(ctx context.Context, k *call, t plan.Targets) error {
+	out := &relay{s: s, several: true, parts: t.Parts, class: k.plan.Class, clock: clockFor(t)}
+	for i, part := range t.Parts {
 		out.part = i
 		out.shard = shardID(part.Shard)
 		var err error
@@ -63,14 +63,14 @@ func (s *session) concatAlone(ctx context.Context, k *call, part plan.Part, out 
 // all executes a write at several shards, in the order of their numbers so that
 // two of them cannot wait for each other. Within a transaction it is atomic by
 // savepoints; otherwise it is a transaction of its own.
-func (s *session) all(ctx context.Context, k *call, parts []plan.Part) error {
+func (s *session) all(ctx context.Context, k *call, t plan.Targets) error {
 	own := s.tx == nil
 	if own {
 		s.once.isolation = s.turn
 		s.beginTx(plan.AccessDefault)
 		s.tx.own = true
 	}
-	out := &relay{s: s, several: true, parts: parts, class: k.plan.Class}
+	out := &relay{s: s, several: true, parts: t.Parts, class: k.plan.Class, clock: clockFor(t)}
 	err := s.allParts(ctx, k, out)
 	switch {
 	case err == nil && !own:

@@ -35,7 +35,9 @@ type relay struct {
 	rows    bool   // the end belongs to a result set
 	ended   bool
 	tally   tally
-	sent    bool // the part was sent, with the own statements in front of it
+	clock   *clock      // one for all parts; nil: none is needed
+	shown   [][]*string // the warnings of the part that ended last, with a clock
+	sent    bool        // the part was sent, with the own statements in front of it
 }
 
 // discards reports whether what arrives is not for the client.

@@ -214,7 +214,10 @@ func (c *Conn) note(ok wire.OK) {
 
 // ownVariable reports whether the variable is none of Sync's: the server changes
 // it by itself, or SetInsertID and statements do.
-func ownVariable(name string) bool { return name == "last_gtid" || name == "last_insert_id" }
+func ownVariable(name string) bool {
+	// The one who stops the clock lets it go, or closes the connection.
+	return name == "last_gtid" || name == "last_insert_id" || name == "timestamp"
+}
 
 // Error numbers behind which a server closes the connection. What became of the
 // command is not told by them.

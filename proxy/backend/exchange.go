@@ -34,10 +34,7 @@ func (c *Conn) Exchange(ctx context.Context, cmds ...xamysql.Command) ([]xamysql
 	err := c.converse(ctx, func() error {
 		for _, sequence := range sequences {
 			var g gather
-			res, err := c.reply(sequence, &g)
-			if res.Err != nil {
-				g.results = append(g.results, xamysql.Result{Rows: g.rows, Err: serverError(res.Err)})
-			}
+			err := c.gathered(sequence, &g)
 			if err == nil || len(g.results) > 0 {
 				replies = append(replies, xamysql.Reply{Results: g.results})
 			}
@@ -48,6 +45,15 @@ func (c *Conn) Exchange(ctx context.Context, cmds ...xamysql.Command) ([]xamysql
 		return nil
 	})
 	return replies, err
+}
+
+// gathered reads the reply to one command into g, an error packet included.
+func (c *Conn) gathered(sequence uint8, g *gather) error {
+	res, err := c.reply(sequence, g)
+	if res.Err != nil {
+		g.results = append(g.results, xamysql.Result{Rows: g.rows, Err: serverError(res.Err)})
+	}
+	return err
 }
 
 func serverError(e *wire.ServerError) *xamysql.ServerError {

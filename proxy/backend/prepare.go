@@ -85,14 +85,6 @@ func (c *Conn) frameClosings() {
 	c.stmts.closing = c.stmts.closing[:0]
 }
 
-// dropIfChanged forgets a statement whose result's columns are no longer those
-// that Prepare was told.
-func (c *Conn) dropIfChanged(id uint32) {
-	if c.status.Has(wire.StatusMetadataChanged) {
-		c.stmts.dropID(id)
-	}
-}
-
 // Prepare prepares sql under the state that Sync has set, or finds it in the
 // connection's cache. A server's error packet is a *wire.ServerError in the
 // error's chain, and the connection is as good as before. The Stmt is valid

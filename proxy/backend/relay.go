@@ -6,6 +6,7 @@ import (
 
 	"xaproxy/proxy/wire"
 	"xaproxy/xa"
+	"xaproxy/xa/xamysql"
 )
 
 // Sink takes a reply as it arrives. The slices are valid during the call only.
@@ -35,25 +36,36 @@ type Result struct {
 // Relay sends the payload of one command (COM_QUERY, COM_STMT_EXECUTE,
 // COM_INIT_DB, COM_PING, COM_STMT_RESET) and hands the reply to sink.
 func (c *Conn) Relay(ctx context.Context, payload []byte, sink Sink) (Result, error) {
+	res, _, err := c.RelayThen(ctx, payload, sink, "")
+	return res, err
+}
+
+// RelayThen is Relay with statements of the proxy's own behind the command, as
+// one more command in the same write: they are executed also when the first
+// fails. The Reply is theirs, empty when there are none.
+func (c *Conn) RelayThen(ctx context.Context, payload []byte, sink Sink, then string) (Result, xamysql.Reply, error) {
 	if err := c.begin(ctx); err != nil {
-		return Result{}, err
+		return Result{}, xamysql.Reply{}, err
 	}
 	if len(payload) == 0 {
-		return Result{}, refusedCommand("empty")
+		return Result{}, xamysql.Reply{}, refusedCommand("empty")
 	}
 	com := wire.Command(payload[0])
 	if com == wire.ComQuery || com == wire.ComInitDB || com == wire.ComPing {
-		return c.command(ctx, payload, sink)
+		return c.commands(ctx, payload, sink, then)
 	}
 	if com != wire.ComStmtExecute && com != wire.ComStmtReset {
-		return Result{}, refusedCommand(fmt.Sprintf("%#x", byte(com)))
+		return Result{}, xamysql.Reply{}, refusedCommand(fmt.Sprintf("%#x", byte(com)))
 	}
 	id, err := wire.ParseStatement(payload)
 	if err != nil {
-		return Result{}, xa.WithEffect(err, xa.EffectNone)
+		return Result{}, xamysql.Reply{}, xa.WithEffect(err, xa.EffectNone)
 	}
-	defer c.dropIfChanged(id)
-	return c.command(ctx, payload, sink)
+	res, reply, err := c.commands(ctx, payload, sink, then)
+	if res.OK.Status.Has(wire.StatusMetadataChanged) {
+		c.stmts.dropID(id) // the result's columns are no longer those that Prepare was told
+	}
+	return res, reply, err
 }
 
 func refusedCommand(what string) error {
@@ -62,17 +74,31 @@ func refusedCommand(what string) error {
 
 // command sends one command and reads its reply.
 func (c *Conn) command(ctx context.Context, payload []byte, sink Sink) (Result, error) {
+	res, _, err := c.commands(ctx, payload, sink, "")
+	return res, err
+}
+
+// commands sends one command, and one with a text of the proxy's own if there is
+// any, and reads their replies.
+func (c *Conn) commands(ctx context.Context, payload []byte, sink Sink, then string) (Result, xamysql.Reply, error) {
 	if len(payload) > c.o.MaxPacket {
-		return Result{}, xa.WithEffect(fmt.Errorf("command of %d bytes: %w", len(payload), wire.ErrPacketTooLarge), xa.EffectNone)
+		return Result{}, xamysql.Reply{}, xa.WithEffect(fmt.Errorf("command of %d bytes: %w", len(payload), wire.ErrPacketTooLarge), xa.EffectNone)
 	}
 	c.frameClosings()
-	var sequence uint8
+	var sequence, after uint8
 	c.out, sequence = wire.AppendFrames(c.out, 0, payload)
+	if then != "" {
+		c.scratch = append(append(c.scratch[:0], byte(wire.ComQuery)), then...)
+		c.out, after = wire.AppendFrames(c.out, 0, c.scratch)
+	}
 	var res Result
+	var own gather
 	err := c.converse(ctx, func() error {
 		var err error
-		res, err = c.reply(sequence, sink)
-		return err
+		if res, err = c.reply(sequence, sink); err != nil || then == "" {
+			return err
+		}
+		return c.gathered(after, &own)
 	})
-	return res, err
+	return res, xamysql.Reply{Results: own.results}, err
 }

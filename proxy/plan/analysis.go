@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +21,8 @@ type facts struct {
 	locking   bool   // FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE
 	aggregate string // the first aggregate or window function
 	unstable  string // the first function with another value elsewhere
+	clock     bool   // a function that tells the statement's time
+	defaults  bool   // DEFAULT or DEFAULT(column)
 	server    string // the first thing that the first shard answers
 	session   string // the first thing that belongs to the session's connection
 	match     bool   // MATCH ... AGAINST
@@ -142,12 +145,14 @@ func (f *facts) tableNode(n *ast.TableName) {
 func (f *facts) expressionNode(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.BetweenExpr, *ast.BinaryOperationExpr, *ast.CaseExpr, *ast.WhenClause, *ast.SubqueryExpr, *ast.CompareSubqueryExpr,
-		*ast.ExistsSubqueryExpr, *ast.ColumnNameExpr, *ast.DefaultExpr, *ast.PatternInExpr, *ast.IsNullExpr,
+		*ast.ExistsSubqueryExpr, *ast.ColumnNameExpr, *ast.PatternInExpr, *ast.IsNullExpr,
 		*ast.IsTruthExpr, *ast.PatternLikeOrIlikeExpr, *ast.ParenthesesExpr, *ast.PositionExpr, *ast.PatternRegexpExpr, *ast.RowExpr,
 		*ast.UnaryOperationExpr, *ast.ValuesExpr, *ast.SetCollationExpr, *ast.FuncCastExpr, *ast.TrimDirectionExpr,
 		*ast.TimeUnitExpr, *ast.GetFormatSelectorExpr, *test_driver.ValueExpr:
 	case *test_driver.ParamMarkerExpr:
 		f.params = append(f.params, n)
+	case *ast.DefaultExpr:
+		f.defaults = true
 	case *ast.ColumnName:
 		f.columns = append(f.columns, n.Name.L)
 	case *ast.VariableExpr:
@@ -229,40 +234,42 @@ func (f *facts) callNode(n *ast.FuncCallExpr) {
 		f.refuse("the function "+shown, "")
 	case pure:
 	case volatile:
-		f.volatileCall(n, shown)
+		f.unstable = cmp.Or(f.unstable, shown)
+	case clock:
+		f.clock = f.clock || tellsTime(n)
 	case ofServer:
 		f.serverBound(shown)
 	case ofConnection:
 		f.ofConnection(shown, canonicalFunction(name)+"()")
 	case aggregateLike:
 		f.aggregated(name)
-	case setsLocks:
-		f.lockCall(shown, StateNamedLocks)
-	case readsLocks:
-		f.lockCall(shown, 0)
+	case setsLocks, readsLocks:
+		f.lockCall(shown, functions[name] == setsLocks)
 	case readsInsertID:
 		f.insertIDCall(n, shown)
 	case readsFoundRows:
-		f.uses |= StateFoundRows
-		f.sessionBound(shown)
+		f.ofLast(shown, StateFoundRows)
 	case readsRowCount:
-		f.uses |= StateRowCount
-		f.sessionBound(shown)
+		f.ofLast(shown, StateRowCount)
 	}
 }
 
-// volatileCall notes the first one. UNIX_TIMESTAMP(x) is a calculation.
-func (f *facts) volatileCall(n *ast.FuncCallExpr, shown string) {
-	if f.unstable == "" && (n.FnName.L != "unix_timestamp" || len(n.Args) == 0) {
-		f.unstable = shown
-	}
+// tellsTime: UNIX_TIMESTAMP(x) is a calculation.
+func tellsTime(n *ast.FuncCallExpr) bool { return n.FnName.L != "unix_timestamp" || len(n.Args) == 0 }
+
+// ofLast notes what the last statement has left.
+func (f *facts) ofLast(shown string, kind State) {
+	f.uses |= kind
+	f.sessionBound(shown)
 }
 
 // lockCall: all named locks are taken on the first shard, else two sessions
 // could hold one name on two servers.
-func (f *facts) lockCall(shown string, pins State) {
+func (f *facts) lockCall(shown string, sets bool) {
 	f.uses |= StateNamedLocks
-	f.pins |= pins
+	if sets {
+		f.pins |= StateNamedLocks
+	}
 	f.serverBound(shown)
 	f.sessionBound(shown)
 }

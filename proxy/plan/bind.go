@@ -105,6 +105,7 @@ type keyed struct {
 	table   *Table
 	where   []predicate
 	several *Refusal // why not on several shards
+	clock   bool     // the parts read the time
 	write   bool
 }
 
@@ -125,7 +126,9 @@ func (k *keyed) bind(b *binding) (Targets, error) {
 	if k.write {
 		mode = ModeAll
 	}
-	return b.everyShard(mode, shards), nil
+	t := b.everyShard(mode, shards)
+	t.NeedsClock = k.clock && len(shards) > 1
+	return t, nil
 }
 
 // shards are those on which rows can be that meet every condition; all, when
@@ -183,10 +186,10 @@ type inserted struct {
 	table   *Table
 	keys    []value  // of each row
 	autos   []value  // of each row, when there is an AUTO_INCREMENT column
-	clocks  []value  // for columns whose NULL or DEFAULT may be the clock
 	split   bool     // the rows stand in parentheses
 	list    string   // the columns, when the text has no list of them
 	several *Refusal // why not on several shards
+	clock   bool     // the parts read the time
 }
 
 func (*inserted) needsText() bool { return true }
@@ -292,11 +295,6 @@ func (in *inserted) spreads(b *binding) error {
 	case !in.split:
 		return unsupported("INSERT ... SET for several shards", "")
 	}
-	for _, v := range in.clocks {
-		if v.kind != valueLiteral && v.kind != valueParam || b.isNull(v) {
-			return unsupported("NULL, DEFAULT or an expression for a column of "+in.table.Name+" whose default is the clock, over several shards", "give it a value")
-		}
-	}
 	return nil
 }
 
@@ -332,7 +330,7 @@ func (in *inserted) parts(b *binding, places, shards []route.Shard) (Targets, er
 		p.Params = marks.within(p.Params, span{last, b.end})
 		p.SQL = text.String()
 	}
-	return Targets{Mode: ModeAll, Parts: parts}, nil
+	return Targets{Mode: ModeAll, Parts: parts, NeedsClock: in.clock}, nil
 }
 
 // paramPlaces are the places of the parameters in the text, in order.

@@ -61,6 +61,9 @@ type Column struct {
 	Invisible bool // left out by INSERT without a column list
 	// VolatileDefault: the default is not a constant (CURRENT_TIMESTAMP, UUID() ...).
 	VolatileDefault bool
+	// ClockDefault: the default is CURRENT_TIMESTAMP and nothing else, which is a
+	// volatile one that all parts of a statement can be given.
+	ClockDefault bool
 	// OnUpdateNow: ON UPDATE CURRENT_TIMESTAMP.
 	OnUpdateNow bool
 }

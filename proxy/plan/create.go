@@ -240,7 +240,7 @@ func columnOf(def *ast.ColumnDef) Column {
 		case ast.ColumnOptionOnUpdate:
 			c.OnUpdateNow = true
 		case ast.ColumnOptionDefaultValue:
-			c.VolatileDefault = !constantDefault(o.Expr)
+			c.VolatileDefault, c.ClockDefault = !constantDefault(o.Expr), clockDefault(o.Expr)
 		}
 	}
 	return c
@@ -272,6 +272,13 @@ func (c *Column) sizes(t *types.FieldType) {
 	case TypeEnum, TypeSet:
 		c.Members = t.GetElems()
 	}
+}
+
+// clockDefault reports whether a default is CURRENT_TIMESTAMP, by whichever of its
+// names.
+func clockDefault(e ast.ExprNode) bool {
+	f, ok := strip(e).(*ast.FuncCallExpr)
+	return ok && functions[f.FnName.L] == clock
 }
 
 func columnType(t *types.FieldType) ColumnType {

@@ -1,7 +1,7 @@
 package plan
 
 import (
-	"strings"
+	"slices"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
 	"github.com/pingcap/tidb/pkg/parser/mysql"
@@ -130,7 +130,7 @@ func (a *analysis) query(sel *ast.SelectStmt) error {
 	if sel == nil || !a.direct(sel.From) {
 		return unsupported("the sharded table "+a.site.sharded.Name+" in a subquery or set operation", "read it by a statement of its own")
 	}
-	a.plan.bind = &keyed{table: a.site.sharded, where: a.predicates(sel.Where), several: a.concatenation(sel)}
+	a.plan.bind = &keyed{table: a.site.sharded, where: a.predicates(sel.Where), several: a.concatenation(sel), clock: a.clocked()}
 	return nil
 }
 
@@ -204,8 +204,33 @@ func (a *analysis) everywhere(advice string) *Refusal {
 		return unsupported(f.unstable+" over several shards of "+table, "give its value instead: every shard would have another one")
 	case f.session != "":
 		return unsupported(f.session+" over several shards of "+table, "give its value instead")
+	case f.defaults:
+		if c := a.site.sharded.volatileColumn(); c != "" {
+			return unsupported("DEFAULT with the default of "+table+"."+c+" over several shards", "give its value instead: every shard would have another one")
+		}
 	}
 	return nil
+}
+
+// clocked reports whether the parts of the statement would read the time.
+func (a *analysis) clocked() bool {
+	writes := a.plan.Class != ClassSelect && a.plan.Class != ClassDelete
+	return a.facts.clock || (writes || a.facts.defaults) && a.site.sharded.hasClock()
+}
+
+// hasClock reports whether the table has columns that are set to the time.
+func (t *Table) hasClock() bool {
+	return slices.ContainsFunc(t.Columns, func(c Column) bool { return c.ClockDefault || c.OnUpdateNow })
+}
+
+// volatileColumn is a column whose default every shard would choose for itself.
+func (t *Table) volatileColumn() string {
+	for i := range t.Columns {
+		if c := &t.Columns[i]; c.VolatileDefault && !c.ClockDefault {
+			return c.Name
+		}
+	}
+	return ""
 }
 
 func (a *analysis) update(n *ast.UpdateStmt) error {
@@ -225,22 +250,8 @@ func (a *analysis) update(n *ast.UpdateStmt) error {
 	if assigned[t.Rule.Column()] {
 		return unsupported("UPDATE of the sharding key "+t.Name+"."+t.Rule.Column(), "delete the row and insert it anew, in one transaction")
 	}
-	several := a.severalWrites("UPDATE", n.Order, n.Limit)
-	if c := t.clockColumn(assigned); several == nil && c != "" {
-		several = unsupported("ON UPDATE CURRENT_TIMESTAMP of "+t.Name+"."+c+" over several shards", "give the sharding key, or set the column")
-	}
-	a.plan.bind = &keyed{table: t, where: a.predicates(n.Where), several: several, write: true}
+	a.plan.bind = &keyed{table: t, where: a.predicates(n.Where), several: a.severalWrites("UPDATE", n.Order, n.Limit), clock: a.clocked(), write: true}
 	return nil
-}
-
-// clockColumn is a column that every shard would set to its own time.
-func (t *Table) clockColumn(assigned map[string]bool) string {
-	for i := range t.Columns {
-		if c := &t.Columns[i]; c.OnUpdateNow && !assigned[strings.ToLower(c.Name)] {
-			return c.Name
-		}
-	}
-	return ""
 }
 
 func (a *analysis) delete(n *ast.DeleteStmt) error {
@@ -252,7 +263,7 @@ func (a *analysis) delete(n *ast.DeleteStmt) error {
 	if n.IsMultiTable || n.With != nil || !a.direct(n.TableRefs) {
 		return unsupported("DELETE from the sharded table "+t.Name+" with another table or a WITH clause", "")
 	}
-	a.plan.bind = &keyed{table: t, where: a.predicates(n.Where), several: a.severalWrites("DELETE", n.Order, n.Limit), write: true}
+	a.plan.bind = &keyed{table: t, where: a.predicates(n.Where), several: a.severalWrites("DELETE", n.Order, n.Limit), clock: a.clocked(), write: true}
 	return nil
 }
 

@@ -12,6 +12,7 @@ const (
 	unknownFunction effect = iota // not listed: stored, loadable or too new
 	pure                          // its arguments alone, or the session settings that are replayed
 	volatile                      // another value at another moment or on another server
+	clock                         // the time of the statement, which all its parts can be given
 	ofServer                      // what the first shard says
 	ofConnection                  // a value that the proxy's own session has: see Plan.Variables
 	refused                       // has no meaning through a proxy
@@ -44,9 +45,10 @@ str_to_date substr substring substring_index subtime tan time time_format time_t
 timestampdiff to_base64 to_char to_days to_seconds trim truncate ucase uncompress uncompressed_length unhex
 updatexml upper uuid_to_bin week weekday weekofyear weight_string year yearweek sformat nvl nvl2 chr
 database schema name_const`
+	clockNames = `
+now current_timestamp localtime localtimestamp curdate current_date curtime current_time utc_date utc_time utc_timestamp`
 	volatileNames = `
-now current_timestamp localtime localtimestamp sysdate curdate current_date curtime current_time utc_date utc_time utc_timestamp
-rand random_bytes uuid uuid_v4 uuid_v7 sys_guid sleep benchmark`
+sysdate rand random_bytes uuid uuid_v4 uuid_v7 sys_guid sleep benchmark`
 	serverNames     = `version`
 	connectionNames = `connection_id user session_user system_user current_user current_role`
 	refusedNames    = `
@@ -64,7 +66,7 @@ var functions = functionTable()
 func functionTable() map[string]effect {
 	t := make(map[string]effect)
 	for names, e := range map[string]effect{
-		pureNames: pure, volatileNames: volatile, serverNames: ofServer, connectionNames: ofConnection, refusedNames: refused,
+		pureNames: pure, clockNames: clock, volatileNames: volatile, serverNames: ofServer, connectionNames: ofConnection, refusedNames: refused,
 		"get_lock": setsLocks, "release_lock release_all_locks is_free_lock": readsLocks,
 		"last_insert_id": readsInsertID, "found_rows": readsFoundRows, "row_count": readsRowCount,
 		"any_value grouping": aggregateLike,
@@ -74,7 +76,7 @@ func functionTable() map[string]effect {
 		}
 	}
 	// UNIX_TIMESTAMP() without an argument is the clock.
-	t["unix_timestamp"] = volatile
+	t["unix_timestamp"] = clock
 	// The parser's own name for DATE'..', TIME'..', TIMESTAMP'..'.
 	for _, kind := range [...]string{"date", "time", "timestamp"} {
 		t["'tidb`.("+kind+"literal"] = pure

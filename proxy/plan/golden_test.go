@@ -231,6 +231,9 @@ func describeTargets(sql string, t Targets) []string {
 		if p.Params != nil {
 			line += fmt.Sprintf(" params %v", p.Params)
 		}
+		if t.NeedsClock {
+			line += " clock"
+		}
 		if p.SQL != sql {
 			line += ": " + strings.ReplaceAll(p.SQL, "\n", `\n`)
 		}

@@ -34,7 +34,7 @@ func (a *analysis) insert(n *ast.InsertStmt) error {
 			return unsupported("ON DUPLICATE KEY UPDATE of the sharding key "+t.Name+"."+t.Rule.Column(), "")
 		}
 	}
-	b := &inserted{table: t, split: !n.Setlist}
+	b := &inserted{table: t, split: !n.Setlist, clock: a.clocked()}
 	if len(n.Columns) == 0 {
 		if b.list, err = a.columnList(t, columns); err != nil {
 			return err
@@ -160,11 +160,6 @@ func (a *analysis) readRows(b *inserted, rows [][]ast.ExprNode, columns []string
 		if auto >= 0 {
 			b.autos = append(b.autos, a.value(row[auto]))
 		}
-		for j, name := range columns {
-			if c := t.column(name); c != nil && (c.VolatileDefault || c.OnUpdateNow) {
-				b.clocks = append(b.clocks, a.value(row[j]))
-			}
-		}
 	}
 	return nil
 }
@@ -180,20 +175,16 @@ func indexOf(names []string, name string) int {
 
 // severalRows says why the rows may not be spread over several shards.
 func (a *analysis) severalRows(n *ast.InsertStmt, b *inserted, columns []string) *Refusal {
-	const advice = "insert the rows of one shard at a time"
 	for i := range b.table.Columns {
 		c := &b.table.Columns[i]
-		if c.VolatileDefault && indexOf(columns, strings.ToLower(c.Name)) < 0 {
+		if c.VolatileDefault && !c.ClockDefault && indexOf(columns, strings.ToLower(c.Name)) < 0 {
 			return unsupported("the default of "+b.table.Name+"."+c.Name+" over several shards", "give the column a value: every shard would have another one")
 		}
-	}
-	if name := b.table.clockColumn(nil); name != "" && len(n.OnDuplicate) > 0 {
-		return unsupported("ON DUPLICATE KEY UPDATE with ON UPDATE CURRENT_TIMESTAMP of "+b.table.Name+"."+name+" over several shards", advice)
 	}
 	if n.Select != nil { // VALUES ROW(..): a SELECT of the parser's, which holds no subquery
 		a.facts.selects--
 	}
-	return a.everywhere(advice)
+	return a.everywhere("insert the rows of one shard at a time")
 }
 
 // autoColumn is the AUTO_INCREMENT column's name in lower case.

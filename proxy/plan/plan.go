@@ -240,6 +240,9 @@ type Targets struct {
 	Parts   []Part          // ascending by shard
 	Weights []WeightRequest // of ModeWeights
 	Merge   *Merge          // of ModeMerge
+	// NeedsClock: the parts of a statement over several shards read the time, and
+	// must all be given the same.
+	NeedsClock bool
 }
 
 // WeightRequest asks for the weight bytes of a string under a collation. It is
