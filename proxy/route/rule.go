@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,9 +12,7 @@ import (
 // Shard is the permanent number of a shard (the same numbers as xa.ShardID).
 type Shard uint16
 
-// FunctionJump names the pair of hash and distribution that rules use. It is
-// stored with the data: its meaning never changes.
-const FunctionJump = "jump-xxh64-1"
+func (s Shard) String() string { return strconv.Itoa(int(s)) }
 
 // RuleKind says how a table is placed.
 type RuleKind uint8
@@ -23,82 +20,57 @@ type RuleKind uint8
 // The kinds of rules. The zero value places nothing.
 const (
 	RuleInvalid RuleKind = iota
-	RuleSharded          // rows are spread by the hash of the key column
+	RuleSharded          // rows are spread by the key column
 	RuleOne              // the whole table is on one shard
 	RuleCopies           // a reference table: every shard has the whole table
 )
-
-// KeyType is the class of a key column's type: how values become bytes.
-type KeyType uint8
-
-// The classes of key types that can be sharded by.
-const (
-	KeyTypeInvalid KeyType = iota
-	KeyTypeInt             // TINYINT to BIGINT, signed or unsigned
-	KeyTypeBytes           // BINARY, VARBINARY
-	KeyTypeString          // CHAR, VARCHAR: weight bytes of the collation
-)
-
-func (t KeyType) String() string {
-	switch t {
-	case KeyTypeInt:
-		return "int"
-	case KeyTypeBytes:
-		return "bytes"
-	case KeyTypeString:
-		return "string"
-	case KeyTypeInvalid:
-		return "invalid"
-	}
-	return "invalid"
-}
 
 // ErrRule is the cause of every error about a rule that cannot be.
 var ErrRule = errors.New("invalid rule")
 
 // Rule places the rows of one table. Two rules with the same Text place every
-// row alike.
+// row alike. It is immutable.
 type Rule struct {
 	kind      RuleKind
 	column    string
 	keyType   KeyType
 	collation string
-	shards    []Shard // ascending; one for RuleOne, all for RuleCopies
+	function  FunctionKind
+	dist      distribution // of RuleSharded
+	shards    []Shard      // ascending; one for RuleOne, all for RuleCopies
 }
 
-// Sharded makes a rule that spreads rows over shards by a key column. The
-// collation belongs to KeyTypeString and is part of the rule: another one would
-// move keys. shards are copied.
+// Sharded makes a rule that spreads rows over shards by the jump hash of a key
+// column. See Spread.
 func Sharded(column string, t KeyType, collation string, shards []Shard) (Rule, error) {
-	if column == "" || t == KeyTypeInvalid || len(shards) == 0 {
-		return Rule{}, fmt.Errorf("%w: a key column, its type and shards are needed", ErrRule)
+	return Spread(column, t, collation, Function{Shards: shards})
+}
+
+// Spread makes a rule that spreads rows by a function of a key column. The
+// collation belongs to KeyTypeString and is part of the rule: another one would
+// move keys. What f refers to is copied.
+func Spread(column string, t KeyType, collation string, f Function) (Rule, error) {
+	if column == "" || t == KeyTypeInvalid {
+		return Rule{}, fmt.Errorf("%w: a key column and its type are needed", ErrRule)
 	}
-	if (t == KeyTypeString) != (collation != "") {
+	if (t == KeyTypeString) != (collation != "") || strings.ContainsAny(collation, " =\"") {
 		return Rule{}, fmt.Errorf("%w: key %q of type %s with collation %q", ErrRule, column, t, collation)
 	}
-	s, err := ascending(shards)
+	dist, err := f.make(t)
 	if err != nil {
 		return Rule{}, err
 	}
-	return Rule{kind: RuleSharded, column: strings.ToLower(column), keyType: t, collation: strings.ToLower(collation), shards: s}, nil
-}
-
-// ascending returns a sorted copy of shard numbers that all differ.
-func ascending(shards []Shard) ([]Shard, error) {
-	s := slices.Clone(shards)
-	slices.Sort(s)
-	if len(slices.Compact(slices.Clone(s))) != len(s) {
-		return nil, fmt.Errorf("%w: a shard number is given twice", ErrRule)
+	r := Rule{kind: RuleSharded, column: strings.ToLower(column), keyType: t, collation: strings.ToLower(collation),
+		function: f.Kind, dist: dist, shards: dist.shards()}
+	if len(r.Text()) > maxText {
+		return Rule{}, fmt.Errorf("%w: its text has more than %d bytes", ErrRule, maxText)
 	}
-	return s, nil
+	return r, nil
 }
 
 // Copies makes the rule of a reference table: each of the shards, which must be
 // all, has the whole table.
 func Copies(shards []Shard) (Rule, error) {
-	if len(shards) == 0 {
-		return Rule{}, fmt.Errorf("%w: copies need shards", ErrRule)
-	}
 	s, err := ascending(shards)
 	if err != nil {
 		return Rule{}, err
@@ -110,6 +82,9 @@ func Copies(shards []Shard) (Rule, error) {
 func OnShard(s Shard) Rule {
 	return Rule{kind: RuleOne, shards: []Shard{s}}
 }
+
+// Function is the function that spreads the rows of RuleSharded.
+func (r Rule) Function() FunctionKind { return r.function }
 
 // Kind tells how the rule places rows.
 func (r Rule) Kind() RuleKind { return r.kind }
@@ -130,54 +105,64 @@ func (r Rule) Shards() []Shard { return r.shards }
 // the one's key is on the same shard as that value of the other's. The columns'
 // names may differ.
 func (r Rule) Together(o Rule) bool {
-	return r.kind == RuleSharded && o.kind == RuleSharded && r.how() == o.how()
+	return r.kind == RuleSharded && o.kind == RuleSharded && r.function == o.function && r.how() == o.how()
 }
 
 // Place returns the shard of a key. It reports false for a key without
-// canonical bytes or of another kind than the rule's, and for copies, which are
-// everywhere.
+// canonical bytes or of another kind than the rule's, for one that is in no
+// range and on no list, and for copies, which are everywhere.
 func (r Rule) Place(k Key) (Shard, bool) {
-	switch r.kind {
-	case RuleOne:
-		return r.shards[0], true
-	case RuleSharded:
-		return r.jump(k)
-	case RuleCopies, RuleInvalid:
-		return 0, false
-	}
-	return 0, false
+	s, f := r.find(k)
+	return s, f == found
 }
 
-func (r Rule) jump(k Key) (Shard, bool) {
+// Nowhere reports whether a key is one of the rule's type that has no place: it
+// cannot be stored, and no row has it.
+func (r Rule) Nowhere(k Key) bool {
+	_, f := r.find(k)
+	return f == nowhere
+}
+
+// finding is what came of looking for a key's place.
+type finding uint8
+
+const (
+	notKey  finding = iota // it is no key of the rule's type
+	found                  // on one shard
+	nowhere                // on none
+)
+
+func (r Rule) find(k Key) (Shard, finding) {
+	switch r.kind {
+	case RuleOne:
+		return r.shards[0], found
+	case RuleCopies, RuleInvalid:
+		return 0, notKey
+	case RuleSharded:
+	}
 	if r.keyType.kind() != k.Kind {
-		return 0, false
+		return 0, notKey
 	}
 	var buf [64]byte
 	b, ok := k.Append(buf[:0])
 	if !ok {
-		return 0, false
+		return 0, notKey
 	}
-	return r.shards[Jump(Hash(b), len(r.shards))], true
-}
-
-func (t KeyType) kind() KeyKind {
-	switch t {
-	case KeyTypeInt:
-		return KeyInt
-	case KeyTypeBytes:
-		return KeyBytes
-	case KeyTypeString:
-		return KeyWeight
-	case KeyTypeInvalid:
-		return KeyInvalid
+	if s, ok := r.dist.place(k, b); ok {
+		return s, found
 	}
-	return KeyInvalid
+	return 0, nowhere
 }
 
 // Text is the rule in the form that is stored beside the data and shown to
 // people, for example
 //
 //	jump-xxh64-1 key="id" type=int over=0,1,2
+//	ring-xxh64-1 key="id" type=int over=0:1,1:2 points=512
+//	slots-xxh64-1 key="id" type=int slots=1024 at=0-511:0,512-1023:1
+//	mod-1 key="id" type=int over=0,1,2
+//	range-1 key="day" type=date below=2024-01-01:0,2025-01-01:1,max:2
+//	list-1 key="code" type=bytes at=x6475:0,x656e:1 default=2
 //	copies=all over=0,1,2
 //	shard=1
 func (r Rule) Text() string {
@@ -187,7 +172,7 @@ func (r Rule) Text() string {
 	case RuleCopies:
 		return "copies=all" + over(r.shards)
 	case RuleSharded:
-		return FunctionJump + " key=" + strconv.Quote(r.column) + r.how()
+		return r.function.name() + " key=" + strconv.Quote(r.column) + r.how()
 	case RuleInvalid:
 		return "invalid"
 	}
@@ -201,19 +186,7 @@ func (r Rule) how() string {
 	if r.collation != "" {
 		text += " collation=" + r.collation
 	}
-	return text + over(r.shards)
-}
-
-func over(shards []Shard) string {
-	var b strings.Builder
-	b.WriteString(" over=")
-	for i, s := range shards {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(strconv.Itoa(int(s)))
-	}
-	return b.String()
+	return text + r.dist.text()
 }
 
 // Fingerprint is a short digest of Text (the first 16 bytes of its SHA-256 in
