@@ -3,7 +3,7 @@ GO ?= go
 LINT_VERSION = v2.12.2
 BIN = bin
 
-.PHONY: demo test check lint race crash fuzz build servers
+.PHONY: demo test check lint race crash chaos fuzz build servers
 
 build:
 	$(GO) build -o $(BIN)/xaproxy ./cmd/xaproxy
@@ -40,6 +40,11 @@ race: servers
 ## crash: the whole crash matrix on real servers; writes docs/crash-matrix.md
 crash: servers
 	XAPROXY_MATRIX=docs/crash-matrix.md $(GO) test -count=1 -timeout 90m -v -run 'TestCrashMatrix' ./integration/
+
+## chaos: an hour (CHAOS=60m) of random faults under load; writes its figures into docs/testing.md
+CHAOS ?= 60m
+chaos: servers
+	XAPROXY_CHAOS=$(CHAOS) XAPROXY_CHAOS_DOC=$(CURDIR)/docs/testing.md $(GO) test -count=1 -timeout 24h -v -run '^TestChaos$$' ./integration/
 
 ## fuzz: 20 seconds for every fuzz target
 fuzz:
