@@ -166,5 +166,5 @@ func schema() []string {
 		"CREATE TABLE IF NOT EXISTS xaproxy.placement (table_schema VARBINARY(255) NOT NULL, table_name VARBINARY(255) NOT NULL, " +
 			"rule BLOB NOT NULL, fingerprint VARBINARY(255) NOT NULL, " +
 			"created TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), PRIMARY KEY (table_schema, table_name))" + options,
-	}, catalogSchema(options)...)
+	}, append(catalogSchema(options), sequenceSchema(options)...)...)
 }

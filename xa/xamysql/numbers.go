@@ -27,6 +27,7 @@ const (
 	erXARBTimeout    = 1613 // XA_RBTIMEOUT
 	erXARBDeadlock   = 1614 // XA_RBDEADLOCK
 	erBeforeCommit   = 3101 // ER_TRANSACTION_ROLLBACK_DURING_COMMIT
+	erOutOfRange     = 1690 // a number left its type's range
 	erCheckReadSince = 1020 // ER_CHECKREAD: MariaDB with innodb_snapshot_isolation
 )
 

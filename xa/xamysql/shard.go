@@ -30,6 +30,8 @@ type Shard struct {
 	o      Options
 	settle *sql.DB // branches and claims
 	nodes  *sql.DB // node table and its locks
+	// sequences is for ids of AUTO_INCREMENT columns.
+	sequences *sql.DB
 }
 
 var (
@@ -62,11 +64,16 @@ func Open(o Options) (*Shard, error) {
 	if s.nodes, err = newPool(o.DSN, nodePool, s.ready); err != nil {
 		return nil, errors.Join(s.fail("open", err), s.settle.Close())
 	}
+	if s.sequences, err = newPool(o.DSN, sequencePool, s.ready); err != nil {
+		return nil, errors.Join(s.fail("open", err), s.settle.Close(), s.nodes.Close())
+	}
 	return s, nil
 }
 
 // Close ends the shard's connections.
-func (s *Shard) Close() error { return errors.Join(s.settle.Close(), s.nodes.Close()) }
+func (s *Shard) Close() error {
+	return errors.Join(s.settle.Close(), s.nodes.Close(), s.sequences.Close())
+}
 
 // Shard implements xa.Resource.
 func (s *Shard) Shard() xa.ShardID { return s.o.Number }
