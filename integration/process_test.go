@@ -34,6 +34,7 @@ type proxySettings struct {
 	recovery     map[string]string // override those of matrixRecovery
 	retain       string
 	transactions map[string]string
+	tables       string // further lines of that section
 	more         string // further YAML
 }
 
@@ -91,7 +92,7 @@ func (p *proxyProcess) yaml(s proxySettings) string {
 	for _, name := range slices.Sorted(maps.Keys(s.shards)) {
 		fmt.Fprintf(&b, "  %s: { dsn: %q }\n", name, s.shards[name])
 	}
-	fmt.Fprintf(&b, "tables:\n  account: { key: id }\n")
+	fmt.Fprintf(&b, "tables:\n  account: { key: id }\n%s", s.tables)
 	fmt.Fprintf(&b, "users:\n  app: { password: %q }\n  ops: { password: %q, role: operate }\n", appPassword, opsPassword)
 	transactions := map[string]string{"prepare_timeout": "3s", "lock_timeout": "5s"}
 	maps.Copy(transactions, s.transactions)

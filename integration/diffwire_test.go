@@ -1,0 +1,279 @@
+package integration
+
+import (
+	le "encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"xaproxy/proxy/wire"
+)
+
+// peer is a client session that keeps what it is sent: column definitions and rows are compared as bytes.
+type peer struct {
+	conn net.Conn
+	r    *wire.Reader
+	w    *wire.Writer
+	caps wire.Capabilities
+}
+
+// peerPatience bounds one answer.
+const peerPatience = time.Minute
+
+func dialPeer(addr, user, password string) (*peer, error) {
+	conn, err := net.DialTimeout("tcp", addr, peerPatience)
+	if err != nil {
+		return nil, err
+	}
+	p := &peer{conn: conn, r: wire.NewReader(conn, 1<<30), w: wire.NewWriter(conn)}
+	_ = conn.SetDeadline(time.Now().Add(peerPatience))
+	phase := wire.NewClientPhase(wire.ClientOptions{User: user, Password: password,
+		Collation: wire.CollationUTF8MB4General, Capabilities: wire.ClientCapabilities})
+	if err := phase.Run(p.r, p.w, nil); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	p.caps = phase.Capabilities()
+	return p, nil
+}
+
+func (p *peer) close() { _ = p.conn.Close() }
+
+// reply is all that a server says to one statement.
+type reply struct {
+	err      *wire.ServerError
+	ok       wire.OK  // also the end of the rows
+	prepared [][]byte // definitions that came with the preparation: parameters, then columns
+	columns  [][]byte // column definitions
+	rows     [][]byte
+	binary   bool // the rows' form
+}
+
+func (p *peer) send(payload []byte) error {
+	_ = p.conn.SetDeadline(time.Now().Add(peerPatience))
+	p.w.SetSequence(0)
+	if err := p.w.Write(payload); err != nil {
+		return err
+	}
+	p.r.SetSequence(1)
+	return p.w.Flush()
+}
+
+func (p *peer) read() ([]byte, error) {
+	b, err := p.r.Read()
+	return append([]byte(nil), b...), err
+}
+
+// query executes a text. An error is a connection that has gone.
+func (p *peer) query(sql string) (*reply, error) {
+	if err := p.send(append([]byte{byte(wire.ComQuery)}, sql...)); err != nil {
+		return nil, err
+	}
+	a := &reply{}
+	return a, p.reply(a)
+}
+
+// execute prepares a text, executes it once and closes it.
+func (p *peer) execute(sql string, params []wire.Param) (*reply, error) {
+	if err := p.send(append([]byte{byte(wire.ComStmtPrepare)}, sql...)); err != nil {
+		return nil, err
+	}
+	b, err := p.read()
+	if err != nil {
+		return nil, err
+	}
+	a := &reply{binary: true}
+	if wire.IsError(b) {
+		a.err = wire.ParseError(b)
+		return a, nil
+	}
+	st, err := wire.ParsePrepared(b)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range []int{int(st.Params), int(st.Columns)} {
+		list, err := p.definitions(n)
+		if err != nil {
+			return nil, err
+		}
+		a.prepared = append(a.prepared, list...)
+	}
+	if err := p.send(wire.AppendExecute(nil, st.Statement, params)); err != nil {
+		return nil, err
+	}
+	if err := p.reply(a); err != nil {
+		return nil, err
+	}
+	return a, p.send(wire.AppendStatement(nil, wire.ComStmtClose, st.Statement))
+}
+
+func (p *peer) reply(a *reply) error {
+	b, err := p.read()
+	if err != nil {
+		return err
+	}
+	switch {
+	case wire.IsError(b):
+		a.err = wire.ParseError(b)
+		return nil
+	case wire.IsOK(b):
+		a.ok, err = wire.ParseOK(b, p.caps)
+		return err
+	}
+	n, err := wire.ParseColumnCount(b)
+	if err != nil {
+		return err
+	}
+	if a.columns, err = p.definitions(n); err != nil {
+		return err
+	}
+	for {
+		b, err := p.read()
+		switch {
+		case err != nil:
+			return err
+		case wire.IsError(b):
+			a.err = wire.ParseError(b)
+			return nil
+		case wire.IsEnd(b, p.caps):
+			a.ok, err = wire.ParseEnd(b, p.caps)
+			return err
+		}
+		a.rows = append(a.rows, b)
+	}
+}
+
+func (p *peer) definitions(n int) ([][]byte, error) {
+	var list [][]byte
+	for range n {
+		b, err := p.read()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, b)
+	}
+	if n > 0 && !p.caps.Has(wire.DeprecateEOF) {
+		if _, err := p.read(); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// fields splits a row; nil is NULL. In the binary form they are what is between the lengths.
+func (a *reply) fields(row []byte) ([][]byte, error) {
+	if !a.binary {
+		return wire.ParseTextRow(nil, row, len(a.columns))
+	}
+	n := len(a.columns)
+	nulls := 1 + (n+9)/8
+	if len(row) < nulls {
+		return nil, wire.ErrMalformed
+	}
+	rest := row[nulls:]
+	out := make([][]byte, n)
+	for i, def := range a.columns {
+		if row[1+(i+2)/8]>>((i+2)%8)&1 != 0 {
+			continue
+		}
+		col, err := wire.ParseColumn(def)
+		if err != nil {
+			return nil, err
+		}
+		size, skip := binarySize(col.Type, rest)
+		if size < 0 || len(rest) < skip+size {
+			return nil, wire.ErrMalformed
+		}
+		out[i], rest = rest[skip:skip+size:skip+size], rest[skip+size:]
+	}
+	return out, nil
+}
+
+// binarySize is the length of the value that b begins with, and that of the length before it.
+func binarySize(t wire.FieldType, b []byte) (size, skip int) {
+	switch t {
+	case wire.TypeTiny:
+		return 1, 0
+	case wire.TypeShort, wire.TypeYear:
+		return 2, 0
+	case wire.TypeLong, wire.TypeInt24, wire.TypeFloat:
+		return 4, 0
+	case wire.TypeLongLong, wire.TypeDouble:
+		return 8, 0
+	}
+	switch {
+	case len(b) == 0:
+		return -1, 0
+	case b[0] < 251:
+		return int(b[0]), 1
+	case b[0] == 252 && len(b) > 2:
+		return int(le.LittleEndian.Uint16(b[1:])), 3
+	case b[0] == 253 && len(b) > 3:
+		return int(b[1]) | int(b[2])<<8 | int(b[3])<<16, 4
+	}
+	return -1, 0
+}
+
+// Literals stand between these marks in a generated statement, so that it can be sent as text or with parameters.
+const (
+	literalBegin = "«"
+	literalEnd   = "»"
+)
+
+// lit marks a literal.
+func lit(s string) string { return literalBegin + s + literalEnd }
+
+// plain is the text without marks.
+func plain(marked string) string {
+	return strings.NewReplacer(literalBegin, "", literalEnd, "").Replace(marked)
+}
+
+// parameters are the text with a question mark for each literal, and the values.
+func parameters(marked string) (string, []wire.Param) {
+	var b strings.Builder
+	var params []wire.Param
+	for {
+		before, rest, found := strings.Cut(marked, literalBegin)
+		b.WriteString(before)
+		if !found {
+			return b.String(), params
+		}
+		var value string
+		value, marked, _ = strings.Cut(rest, literalEnd)
+		b.WriteByte('?')
+		params = append(params, paramOf(value))
+	}
+}
+
+func paramOf(l string) wire.Param {
+	if l == "NULL" {
+		return wire.Param{Type: wire.TypeNull, Null: true}
+	}
+	if n, err := strconv.ParseInt(l, 10, 64); err == nil {
+		return wire.Param{Type: wire.TypeLongLong, Value: le.LittleEndian.AppendUint64(nil, uint64(n))}
+	}
+	if n, err := strconv.ParseUint(l, 10, 64); err == nil {
+		return wire.Param{Type: wire.TypeLongLong, Unsigned: true, Value: le.LittleEndian.AppendUint64(nil, n)}
+	}
+	switch {
+	case strings.HasPrefix(l, "'"):
+		return wire.Param{Type: wire.TypeVarString, Value: []byte(strings.ReplaceAll(l[1:len(l)-1], "''", "'"))}
+	case strings.HasPrefix(l, "x'"):
+		b, err := hex.DecodeString(l[2 : len(l)-1])
+		if err != nil {
+			panic(err)
+		}
+		return wire.Param{Type: wire.TypeBlob, Value: b}
+	case strings.ContainsAny(l, "eE"):
+		f, err := strconv.ParseFloat(l, 64)
+		if err != nil {
+			panic(fmt.Sprintf("literal %q: %v", l, err))
+		}
+		return wire.Param{Type: wire.TypeDouble, Value: le.LittleEndian.AppendUint64(nil, math.Float64bits(f))}
+	}
+	return wire.Param{Type: wire.TypeNewDecimal, Value: []byte(l)}
+}
