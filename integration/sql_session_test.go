@@ -67,3 +67,20 @@ func TestCharacterSetsOfOtherSessionsDoNotMatter(t *testing.T) {
 		}
 	}
 }
+
+// TestCharacterSetsMeanWhatTheServerMakesOfThem: a character set without a collation stands for the server's default,
+// which on MariaDB 11.8 is not the one that a login's number names.
+func TestCharacterSetsMeanWhatTheServerMakesOfThem(t *testing.T) {
+	for _, e := range []launch.Engine{launch.MySQL, launch.MariaDB118} {
+		t.Run(string(e), func(t *testing.T) {
+			w := newDiffWorld(t, e, 2)
+			for _, q := range []string{"SELECT @@collation_connection, 'a'='á', 'ß'", "SET NAMES utf8mb4", "SELECT @@collation_connection, 'ß'",
+				"SET NAMES utf8mb4 COLLATE utf8mb4_general_ci", "SELECT @@collation_connection, 'ß'", "SET NAMES latin1", "SELECT @@collation_connection, 'a'"} {
+				st := verbatim(q)
+				if refused, m, err := newHistory(w, "").step(st); err != nil || m != nil || refused != "" {
+					t.Errorf("%s: %s %v %v", q, refused, m, err)
+				}
+			}
+		})
+	}
+}

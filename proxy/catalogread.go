@@ -316,6 +316,10 @@ func (sc *shardCatalog) takeCharset(row []string) error {
 }
 
 func (sc *shardCatalog) takeCollation(row []string) error {
+	if strings.HasPrefix(row[0], "uca1400_") {
+		// MariaDB lists them once for all Unicode character sets.
+		sc.collations["utf8mb3_"+row[0]], sc.collations["utf8mb4_"+row[0]] = true, true
+	}
 	sc.collations[canonicalCollation(row[0])] = true
 	return nil
 }

@@ -83,16 +83,22 @@ func atLogin(l wire.Login, know func(collation string) bool, defaults charsets) 
 	if !known {
 		return s, fail(codeUnsupported, "collation number "+strconv.Itoa(int(l.Collation))+" at login; use utf8mb4")
 	}
-	if !know(canonicalCollation(collation)) {
-		if c, supported := defaults.collation(charset); supported {
-			collation = c
-		}
+	if c, supported := defaults.collation(charset); supported && (!know(canonicalCollation(collation)) || namesCharset(collation, c)) {
+		collation = c
 	}
 	s.connection = charset
 	s.state.Collation = wantCharset(collation, "utf8mb4_general_ci")
 	s.state.CharsetClient = wantCharset(charset, "utf8mb4")
 	s.state.CharsetResults = s.state.CharsetClient
 	return s, nil
+}
+
+// namesCharset reports whether a server whose character set has this default
+// takes a login with the collation as one that names the character set only:
+// MariaDB from 11.5 on, for the collation that was the default before
+// (character_set_collations).
+func namesCharset(collation, initial string) bool {
+	return strings.HasSuffix(collation, "_general_ci") && strings.Contains(initial, "_uca1400_")
 }
 
 // assign applies one assignment of a SET statement to s. login are the settings

@@ -23,6 +23,26 @@ func TestLoginWithACollationThatAShardLacksGetsTheDefault(t *testing.T) {
 	}
 }
 
+func TestLoginWithTheFormerDefaultGetsTheServersOwn(t *testing.T) {
+	mariaDB118 := charsets{"utf8mb4": "utf8mb4_uca1400_ai_ci", "latin1": "latin1_swedish_ci"}
+	mysql := charsets{"utf8mb4": "utf8mb4_0900_ai_ci", "latin1": "latin1_swedish_ci"}
+	for _, test := range []struct {
+		login    uint8
+		defaults charsets
+		want     backend.Setting
+	}{
+		{wire.CollationUTF8MB4General, mariaDB118, backend.Want("utf8mb4_uca1400_ai_ci")},
+		{224, mariaDB118, backend.Want("utf8mb4_unicode_ci")},
+		{8, mariaDB118, backend.Want("latin1_swedish_ci")},
+		{wire.CollationUTF8MB4General, mysql, backend.Setting{}},
+	} {
+		s, err := atLogin(wire.Login{Collation: test.login}, all, test.defaults)
+		if err != nil || s.state.Collation != test.want {
+			t.Errorf("login with %d where the default is %s: %+v %v", test.login, test.defaults["utf8mb4"], s.state, err)
+		}
+	}
+}
+
 func TestLoginOfTheCommonDriverNeedsNoSetting(t *testing.T) {
 	for _, collation := range []uint8{0, wire.CollationUTF8MB4General} {
 		s, err := atLogin(wire.Login{Collation: collation}, all, fallbackCharsets())
