@@ -97,7 +97,7 @@ func (s *session) definePart(ctx context.Context, d *announcement, k *call, part
 			s.note(k.plan, n, conn, out)
 		}
 		if s.diag.conn == conn {
-			_ = s.diag.fetch(ctx, nil) // before other statements follow; the statement is over whatever comes
+			_ = s.diag.fetch(ctx) // before other statements follow; the statement is over whatever comes
 		}
 		return r, err
 	})

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,20 +52,40 @@ func (s *session) collect(ctx context.Context, conn *backend.Conn, out *relay) e
 	if !out.several || s.diag.conn != conn || out.class == plan.ClassDDL {
 		return nil
 	}
-	if out.clock != nil {
-		s.diag.take(conn, out.shown, out.parts[out.part].Origin)
-		return nil
+	rows := out.shown
+	if out.clock == nil {
+		var err error
+		stopped := s.guard(ctx, []*backend.Conn{conn}, func(ctx context.Context) {
+			ctx, cancel := context.WithTimeout(ctx, killPatience)
+			defer cancel()
+			rows, err = s.diag.ask(ctx)
+		})
+		if err == nil && errors.Is(stopped, errGone) {
+			return errGone
+		}
+		if err != nil {
+			return err
+		}
 	}
-	var err error
-	stopped := s.guard(ctx, []*backend.Conn{conn}, func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, killPatience)
-		defer cancel()
-		err = s.diag.fetch(ctx, out.parts[out.part].Origin)
+	s.diag.take(conn.Flavor(), s.saidOnce(out, rows), out.parts[out.part].Origin)
+	return nil
+}
+
+// saidOnce leaves out what a server says of a statement's text, not of its rows,
+// when another part's server has said it before.
+func (s *session) saidOnce(out *relay, rows [][]*string) [][]*string {
+	const deprecated, deprecatedAlone = "1287", "1681"
+	if out.part == 0 {
+		return rows
+	}
+	kept := slices.DeleteFunc(slices.Clone(rows), func(r []*string) bool {
+		return len(r) > 1 && r[1] != nil && (*r[1] == deprecated || *r[1] == deprecatedAlone)
 	})
-	if err == nil && errors.Is(stopped, errGone) {
-		return errGone
-	}
-	return err
+	n := len(rows) - len(kept)
+	out.total.Warnings -= min(out.total.Warnings, uint16(n))
+	out.tally.drop(n)
+	s.diag.told -= min(s.diag.told, uint64(n))
+	return kept
 }
 
 func (d *diagnostics) fail(e *Error) {
@@ -78,25 +99,35 @@ func (d *diagnostics) warn(e *Error) {
 // count is how many warnings the proxy itself has.
 func (d *diagnostics) count() uint16 { return uint16(min(len(d.own), maxConditions)) }
 
-// fetch asks the connection that has the warnings. origin are the rows of its
-// part of a split INSERT. The error is the transport's.
-func (d *diagnostics) fetch(ctx context.Context, origin []int) error {
+// fetch asks the connection that has the warnings, and keeps them. The error is
+// the transport's.
+func (d *diagnostics) fetch(ctx context.Context) error {
+	flavor := d.conn.Flavor()
+	rows, err := d.ask(ctx)
+	if err == nil {
+		d.take(flavor, rows, nil)
+	}
+	return err
+}
+
+// ask asks the connection that has the warnings, which then is no longer needed.
+func (d *diagnostics) ask(ctx context.Context) ([][]*string, error) {
 	conn := d.conn
+	d.conn = nil
 	rows, err := selectRows(ctx, conn, "SHOW WARNINGS")
 	var said *wire.ServerError
 	if err != nil && !errors.As(err, &said) {
-		d.conn = nil
-		return err
+		return nil, err
 	}
-	d.take(conn, rows, origin)
-	return nil
+	return rows, nil
 }
 
-// take keeps the rows of SHOW WARNINGS from the connection that had them.
-func (d *diagnostics) take(conn *backend.Conn, rows [][]*string, origin []int) {
+// take keeps the rows of SHOW WARNINGS. origin are the rows of a part of a split
+// INSERT.
+func (d *diagnostics) take(flavor xamysql.Flavor, rows [][]*string, origin []int) {
 	d.conn = nil
 	limit := maxConditions
-	if conn.Flavor() == xamysql.FlavorMariaDB {
+	if flavor == xamysql.FlavorMariaDB {
 		limit = maxConditionsMariaDB
 	}
 	for _, r := range rows {
@@ -132,7 +163,7 @@ func atRow(message string, origin []int) string {
 // showDiagnostics answers SHOW [COUNT(*)] WARNINGS|ERRORS [LIMIT [o,] n].
 func (s *session) showDiagnostics(ctx context.Context, sql string) (*Table, error) {
 	if s.diag.conn != nil {
-		_ = s.diag.fetch(ctx, nil) // without an answer they are gone with the connection
+		_ = s.diag.fetch(ctx) // without an answer they are gone with the connection
 	}
 	words := strings.Fields(strings.ToUpper(strings.TrimRight(strings.TrimSpace(sql), "; \t\r\n")))
 	list := append(append([]condition(nil), s.diag.list...), s.diag.own...)

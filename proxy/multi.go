@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"xaproxy/proxy/plan"
+	"xaproxy/proxy/wire"
 )
 
 // concat executes a SELECT at several shards, one after the other, and streams
@@ -70,7 +71,7 @@ func (s *session) all(ctx context.Context, k *call, t plan.Targets) error {
 		s.beginTx(plan.AccessDefault)
 		s.tx.own = true
 	}
-	out := &relay{s: s, several: true, parts: t.Parts, class: k.plan.Class, clock: clockFor(t)}
+	out := &relay{s: s, several: true, parts: t.Parts, class: k.plan.Class, clock: clockFor(t), split: t.Split}
 	err := s.allParts(ctx, k, out)
 	switch {
 	case err == nil && !own:
@@ -107,16 +108,33 @@ func (s *session) allParts(ctx context.Context, k *call, out *relay) error {
 			continue
 		}
 		if s.tx == nil || s.tx.own || errors.Is(err, errGone) {
-			return err
+			return renumbered(err, part.Origin)
 		}
 		// The statement failed, the transaction is still open: the branch that
 		// refused has the savepoint, too, unless it was refused before.
 		if b != nil && out.sent {
 			touched = append(touched, b)
 		}
+		return s.undo(ctx, touched, renumbered(err, part.Origin))
+	}
+	if err := out.settleID(); err != nil {
+		if s.tx.own {
+			return err
+		}
 		return s.undo(ctx, touched, err)
 	}
 	return nil
+}
+
+// renumbered puts the client's number of a row into a server's error.
+func renumbered(err error, origin []int) error {
+	var said *wire.ServerError
+	if len(origin) == 0 || !errors.As(err, &said) {
+		return err
+	}
+	told := *said
+	told.Message = atRow(said.Message, origin)
+	return &told
 }
 
 // undo takes a statement back that failed at one of several shards. When that

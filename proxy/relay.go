@@ -35,6 +35,8 @@ type relay struct {
 	rows    bool   // the end belongs to a result set
 	ended   bool
 	tally   tally
+	split   *plan.Split // of a split INSERT
+	lastID  uint64      // that the part with the statement's last row told
 	clock   *clock      // one for all parts; nil: none is needed
 	shown   [][]*string // the warnings of the part that ended last, with a clock
 	sent    bool        // the part was sent, with the own statements in front of it
@@ -172,15 +174,21 @@ func (r *relay) add(ok wire.OK, rows bool) {
 		return
 	}
 	r.total.Affected += ok.Affected
-	if r.total.InsertID == 0 || r.hasLastRow() && ok.InsertID != 0 {
+	if r.total.InsertID == 0 {
 		r.total.InsertID = ok.InsertID
+	}
+	if r.hasLastRow() {
+		r.lastID = ok.InsertID
 	}
 	warnings := uint32(r.total.Warnings) + uint32(ok.Warnings)
 	r.total.Warnings = uint16(min(warnings, 1<<16-1))
 	r.total.Status |= ok.Status &^ wire.StatusMoreResults
 	r.rows, r.ended = rows, true
 	if r.part < len(r.parts) {
-		r.tally.add(r.class, r.parts[r.part], ok)
+		part := r.parts[r.part]
+		r.tally.add(r.class, r.split, part, ok)
+		// One row affected is a new one or, to who counts found rows, one left as it was.
+		r.tally.lost = r.tally.lost || part.Rows == 1 && ok.Affected == 1 && r.split != nil && r.split.Update && r.s.c.caps.Has(wire.FoundRows)
 	}
 }
 
@@ -196,6 +204,23 @@ func (r *relay) hasLastRow() bool {
 	}
 	mine := r.parts[r.part].Origin
 	return len(mine) > 0 && mine[len(mine)-1] == rows
+}
+
+// settleID finds the insert id of a split INSERT of given numbers. A server that
+// has stored or changed any row tells the number of the last one, also when it
+// did nothing to that.
+func (r *relay) settleID() error {
+	switch {
+	case r.split == nil || r.total.InsertID == 0:
+		return nil
+	case r.lastID != 0:
+		r.total.InsertID = r.lastID
+	case r.split.LastIDUnsure:
+		return fail(codeUnsupported, "ON DUPLICATE KEY UPDATE over several shards that leaves the last row as it was: its AUTO_INCREMENT number is not known; insert the rows of one shard at a time")
+	default:
+		r.total.InsertID = r.split.LastID
+	}
+	return nil
 }
 
 // finish sends the end that was kept.

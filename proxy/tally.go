@@ -25,11 +25,11 @@ var (
 )
 
 // add takes one shard's answer.
-func (t *tally) add(class plan.Class, part plan.Part, ok wire.OK) {
+func (t *tally) add(class plan.Class, split *plan.Split, part plan.Part, ok wire.OK) {
 	info := ok.Info
 	if part.Rows == 1 && info == "" {
 		// One row of several: its server saw a single-row statement, which has no text.
-		info = renderInfo(insertLabels, []uint64{1, duplicates(class, ok.Affected), uint64(ok.Warnings)})
+		info = renderInfo(insertLabels, []uint64{1, duplicates(class, split, ok.Affected), uint64(ok.Warnings)})
 	}
 	if info == "" {
 		return
@@ -48,16 +48,24 @@ func (t *tally) add(class plan.Class, part plan.Part, ok wire.OK) {
 	}
 }
 
-// duplicates is the count of a single row: REPLACE counts the rows that it took
-// away, INSERT a row that was ignored (0 affected) or updated (2).
-func duplicates(class plan.Class, affected uint64) uint64 {
-	if affected == 1 {
-		return 0
-	}
-	if class == plan.ClassReplace && affected > 1 {
+// duplicates is the count of a single row. REPLACE counts the rows that it took
+// away. INSERT IGNORE counts rows that it neither stored nor changed (0 affected),
+// ON DUPLICATE KEY UPDATE without IGNORE those that it changed (2 affected).
+func duplicates(class plan.Class, split *plan.Split, affected uint64) uint64 {
+	switch {
+	case class == plan.ClassReplace && affected > 1:
 		return affected - 1
+	case split != nil && split.Ignore && affected == 0, split != nil && !split.Ignore && affected > 1:
+		return 1
 	}
-	return 1
+	return 0
+}
+
+// drop takes warnings back.
+func (t *tally) drop(warnings int) {
+	if n := len(t.numbers) - 1; n >= 0 && t.labels[n] == "Warnings" {
+		t.numbers[n] -= min(t.numbers[n], uint64(warnings))
+	}
 }
 
 // info is the text of the whole.

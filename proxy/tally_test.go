@@ -16,21 +16,26 @@ func TestInfoIsAddedUp(t *testing.T) {
 		class plan.Class
 		parts []one
 		want  string
+		split *plan.Split
 	}{
 		"insert": {plan.ClassInsert, []one{{2, wire.OK{Affected: 2, Info: "Records: 2  Duplicates: 0  Warnings: 1"}},
-			{1, wire.OK{Affected: 1}}}, "Records: 3  Duplicates: 0  Warnings: 1"},
+			{1, wire.OK{Affected: 1}}}, "Records: 3  Duplicates: 0  Warnings: 1", &plan.Split{}},
 		"ignored row alone at its shard": {plan.ClassInsert, []one{{1, wire.OK{Affected: 0, Warnings: 1}}, {1, wire.OK{Affected: 1}}},
-			"Records: 2  Duplicates: 1  Warnings: 1"},
+			"Records: 2  Duplicates: 1  Warnings: 1", &plan.Split{Ignore: true}},
+		"updated, inserted and unchanged row alone": {plan.ClassInsert, []one{{1, wire.OK{Affected: 2}}, {1, wire.OK{Affected: 1}}, {1, wire.OK{}}},
+			"Records: 3  Duplicates: 1  Warnings: 0", &plan.Split{Update: true}},
+		"the same with ignore": {plan.ClassInsert, []one{{1, wire.OK{Affected: 2}}, {1, wire.OK{Affected: 1}}, {1, wire.OK{}}},
+			"Records: 3  Duplicates: 1  Warnings: 0", &plan.Split{Update: true, Ignore: true}},
 		"replaced row alone": {plan.ClassReplace, []one{{1, wire.OK{Affected: 2}}, {1, wire.OK{Affected: 1}}},
-			"Records: 2  Duplicates: 1  Warnings: 0"},
+			"Records: 2  Duplicates: 1  Warnings: 0", &plan.Split{}},
 		"update": {plan.ClassUpdate, []one{{0, wire.OK{Info: "Rows matched: 2  Changed: 1  Warnings: 0"}},
-			{0, wire.OK{Info: "Rows matched: 3  Changed: 3  Warnings: 0"}}}, "Rows matched: 5  Changed: 4  Warnings: 0"},
-		"delete":      {plan.ClassDelete, []one{{0, wire.OK{Affected: 2}}, {0, wire.OK{Affected: 1}}}, ""},
-		"other words": {plan.ClassUpdate, []one{{0, wire.OK{Info: "Rows matched: 2"}}, {0, wire.OK{Info: "Zeilen: 2"}}}, ""},
+			{0, wire.OK{Info: "Rows matched: 3  Changed: 3  Warnings: 0"}}}, "Rows matched: 5  Changed: 4  Warnings: 0", nil},
+		"delete":      {plan.ClassDelete, []one{{0, wire.OK{Affected: 2}}, {0, wire.OK{Affected: 1}}}, "", nil},
+		"other words": {plan.ClassUpdate, []one{{0, wire.OK{Info: "Rows matched: 2"}}, {0, wire.OK{Info: "Zeilen: 2"}}}, "", nil},
 	} {
 		var s tally
 		for _, p := range c.parts {
-			s.add(c.class, plan.Part{Rows: p.rows}, p.ok)
+			s.add(c.class, c.split, plan.Part{Rows: p.rows}, p.ok)
 		}
 		if got := s.info(); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

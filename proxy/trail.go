@@ -194,11 +194,11 @@ func (s *session) give(ctx context.Context, n xa.ShardID, conn *backend.Conn) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingPatience)
 	defer cancel()
+	if s.diag.conn == conn { // first: the question about the id makes the server forget them
+		_ = s.diag.fetch(ctx) // the statement is over, its warnings go with the connection
+	}
 	if s.trail.insertConn == conn {
 		s.fetchInsertID(ctx)
-	}
-	if s.diag.conn == conn {
-		_ = s.diag.fetch(ctx, nil) // the statement is over, its warnings go with the connection
 	}
 	s.forget(conn)
 	s.pool(n).Put(conn)

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,15 +20,21 @@ type bare struct {
 
 func dialBare(t *testing.T, addr string, without wire.Capabilities) *bare {
 	t.Helper()
+	b := dialBareAs(t, addr, "app", "secret", wire.ClientCapabilities&^without)
+	b.conn.SetDeadline(time.Now().Add(20 * time.Second))
+	return b
+}
+
+func dialBareAs(t *testing.T, addr, user, password string, caps wire.Capabilities) *bare {
+	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
 	b := &bare{t: t, conn: conn, r: wire.NewReader(conn, 1<<30), w: wire.NewWriter(conn)}
-	phase := wire.NewClientPhase(wire.ClientOptions{User: "app", Password: "secret", Collation: wire.CollationUTF8MB4General,
-		Capabilities: wire.ClientCapabilities &^ without})
+	phase := wire.NewClientPhase(wire.ClientOptions{User: user, Password: password, Collation: wire.CollationUTF8MB4General,
+		Capabilities: caps})
 	if err := phase.Run(b.r, b.w, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +47,7 @@ type answer struct {
 	ok   wire.OK
 	err  *wire.ServerError
 	rows int
+	text []string // of COM_QUERY: the rows, fields joined by commas
 }
 
 func (b *bare) send(payload []byte) {
@@ -99,7 +107,22 @@ func (b *bare) reply() answer {
 			return a
 		}
 		a.rows++
+		if fields, err := wire.ParseTextRow(nil, p, n); err == nil {
+			a.text = append(a.text, joined(fields))
+		}
 	}
+}
+
+// joined is a row of the text protocol as one string.
+func joined(fields [][]byte) string {
+	var out []string
+	for _, f := range fields {
+		if f == nil {
+			f = []byte("NULL")
+		}
+		out = append(out, string(f))
+	}
+	return strings.Join(out, ",")
 }
 
 func (b *bare) definitions(n int) {

@@ -190,6 +190,8 @@ type inserted struct {
 	list    string   // the columns, when the text has no list of them
 	several *Refusal // why not on several shards
 	clock   bool     // the parts read the time
+	ignore  bool
+	update  bool // ON DUPLICATE KEY UPDATE
 }
 
 func (*inserted) needsText() bool { return true }
@@ -330,7 +332,26 @@ func (in *inserted) parts(b *binding, places, shards []route.Shard) (Targets, er
 		p.Params = marks.within(p.Params, span{last, b.end})
 		p.SQL = text.String()
 	}
-	return Targets{Mode: ModeAll, Parts: parts, NeedsClock: in.clock}, nil
+	return Targets{Mode: ModeAll, Parts: parts, NeedsClock: in.clock, Split: in.whole(b)}, nil
+}
+
+// whole describes the statement that was split.
+func (in *inserted) whole(b *binding) *Split {
+	s := &Split{Ignore: in.ignore, Update: in.update}
+	if n := len(in.autos); n > 0 {
+		name := in.table.autoColumn()
+		key, _ := b.key(in.table.column(name), in.autos[n-1], toStore) // checkAutos has seen it
+		s.LastID = uint64(key.Int)
+		s.LastIDUnsure = in.update && !in.table.everyUniqueHas(name)
+	}
+	return s
+}
+
+// everyUniqueHas reports whether rows that are equal in any unique key are equal in
+// the column.
+func (t *Table) everyUniqueHas(column string) bool {
+	return (len(t.Primary) == 0 || containsFold(t.Primary, column)) &&
+		!slices.ContainsFunc(t.Unique, func(u Unique) bool { return !containsFold(u.Columns, column) })
 }
 
 // paramPlaces are the places of the parameters in the text, in order.

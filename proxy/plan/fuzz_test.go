@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -70,10 +71,15 @@ func checkTemplate(t *testing.T, l *lexed) {
 		}
 		t.Fatalf("template %q of %q: %v", text, l.sql, err)
 	}
-	if len(again.toks) != len(l.toks) {
-		t.Fatalf("template %q of %q has %d tokens, want %d", text, l.sql, len(again.toks), len(l.toks))
+	from, to := l.rowAlias()
+	toks := slices.Delete(slices.Clone(l.toks), from, max(from, to))
+	if len(again.toks) != len(toks) {
+		t.Fatalf("template %q of %q has %d tokens, want %d", text, l.sql, len(again.toks), len(toks))
 	}
 	for i, tok := range l.toks {
+		if to > from && i >= from {
+			break // only words and names follow, or other numbers
+		}
 		if tok.kind.literal() && l.charsetName(i) == "" && again.toks[i].kind != tok.kind && tok.kind != tokHex && tok.kind != tokBit {
 			t.Fatalf("template %q of %q: token %d is of kind %d, want %d", text, l.sql, i, again.toks[i].kind, tok.kind)
 		}

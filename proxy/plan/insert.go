@@ -34,7 +34,7 @@ func (a *analysis) insert(n *ast.InsertStmt) error {
 			return unsupported("ON DUPLICATE KEY UPDATE of the sharding key "+t.Name+"."+t.Rule.Column(), "")
 		}
 	}
-	b := &inserted{table: t, split: !n.Setlist, clock: a.clocked()}
+	b := &inserted{table: t, split: !n.Setlist, clock: a.clocked(), ignore: n.IgnoreErr, update: len(n.OnDuplicate) > 0}
 	if len(n.Columns) == 0 {
 		if b.list, err = a.columnList(t, columns); err != nil {
 			return err
@@ -235,7 +235,44 @@ func (l *lexed) rows(dst []span, want int) ([]span, bool) {
 			break
 		}
 	}
-	return dst, len(dst) == want && (i == len(l.toks) || l.is(i, "ON"))
+	return dst, len(dst) == want && (i == len(l.toks) || l.is(i, "ON") || l.is(i, "AS"))
+}
+
+// rowAlias finds the tokens from AS on that give the new row a name, in INSERT ...
+// VALUES (..) AS new(a, b) ON DUPLICATE KEY UPDATE c = new.a, which the parser
+// does not read. No plan depends on them.
+func (l *lexed) rowAlias() (from, to int) {
+	if !l.is(0, "INSERT") {
+		return 0, 0
+	}
+	depth, values := 0, false
+	for i := range l.toks {
+		switch {
+		case l.op(i, '('):
+			depth++
+		case l.op(i, ')'):
+			depth--
+		case depth > 0:
+		case l.is(i, "SELECT") || l.is(i, "TABLE") || l.is(i, "WITH") || l.is(i, "ON"):
+			return 0, 0
+		case l.is(i, "VALUES") || l.is(i, "VALUE") || l.is(i, "SET"):
+			values = true
+		case values && l.is(i, "AS"):
+			return i, l.aliasEnd(i + 1)
+		}
+	}
+	return 0, 0
+}
+
+// aliasEnd is the token behind the row's name at token i and its list of columns.
+func (l *lexed) aliasEnd(i int) int {
+	if i >= len(l.toks) || l.toks[i].kind != tokWord && l.toks[i].kind != tokQuoted {
+		return 0
+	}
+	if end, ok := l.closing(i + 1); ok {
+		i = end
+	}
+	return i + 1
 }
 
 // valuesWord finds the VALUES that the rows follow: the last one before ON

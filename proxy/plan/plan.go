@@ -243,6 +243,19 @@ type Targets struct {
 	// NeedsClock: the parts of a statement over several shards read the time, and
 	// must all be given the same.
 	NeedsClock bool
+	Split      *Split // of an INSERT or REPLACE for several shards
+}
+
+// Split is what has to be known of a split INSERT to tell of it what one server
+// would.
+type Split struct {
+	Ignore bool // IGNORE
+	Update bool // ON DUPLICATE KEY UPDATE
+	// LastID is the number that the statement's last row gives its AUTO_INCREMENT
+	// column, 0 when the table has none. LastIDUnsure: when the last row updates
+	// another one, that may have another number.
+	LastID       uint64
+	LastIDUnsure bool
 }
 
 // WeightRequest asks for the weight bytes of a string under a collation. It is

@@ -27,7 +27,11 @@ const (
 // template appends the statement with its literals replaced.
 func (l *lexed) template(dst []byte) []byte {
 	mark := 0
+	from, to := l.rowAlias()
 	for i, t := range l.toks {
+		if from <= i && i < to {
+			continue
+		}
 		if l.spaced(i) {
 			dst = append(dst, ' ')
 		}
@@ -55,7 +59,11 @@ func (l *lexed) template(dst []byte) []byte {
 // canonical appends the statement with its literals as they are, but for the
 // names of character sets and collations: the parser does not know all.
 func (l *lexed) canonical(dst []byte) []byte {
+	from, to := l.rowAlias()
 	for i, t := range l.toks {
+		if from <= i && i < to {
+			continue
+		}
 		if l.spaced(i) {
 			dst = append(dst, ' ')
 		}
