@@ -35,7 +35,9 @@ func (s *session) targets(ctx context.Context, k *call) error {
 		return s.concat(ctx, k, t)
 	case plan.ModeAll:
 		return s.all(ctx, k, t)
-	case plan.ModeInvalid, plan.ModeWeights, plan.ModeMerge:
+	case plan.ModeMerge:
+		return s.tell(fail(codeUnsupported, "combining the rows of several shards"))
+	case plan.ModeInvalid, plan.ModeWeights:
 	}
 	return s.tell(fail(codeInternal, "a plan without targets"))
 }

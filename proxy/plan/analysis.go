@@ -14,12 +14,14 @@ import (
 // a node that it does not know is refused.
 type facts struct {
 	refs      []*ast.TableName // every reference to a table in FROM, INTO or UPDATE
+	aliases   []string         // the references' names, "" for the tables' own
 	ctes      map[string]bool
 	selects   int    // SELECTs, VALUES and TABLEs, the statement itself included
 	combined  bool   // UNION, INTERSECT, EXCEPT
 	joined    bool   // a join of any kind
 	locking   bool   // FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE
 	aggregate string // the first aggregate or window function
+	window    string // the first window function
 	unstable  string // the first function with another value elsewhere
 	clock     bool   // a function that tells the statement's time
 	defaults  bool   // DEFAULT or DEFAULT(column)
@@ -125,6 +127,7 @@ func (f *facts) clauseNode(n ast.Node) bool {
 	case *ast.TableSource:
 		if t, ok := n.Source.(*ast.TableName); ok {
 			f.refs = append(f.refs, t)
+			f.aliases = append(f.aliases, n.AsName.O)
 		}
 	case *ast.CommonTableExpression:
 		f.ctes[n.Name.L] = true
@@ -163,6 +166,7 @@ func (f *facts) expressionNode(n ast.Node) bool {
 		f.aggregated(n.F)
 	case *ast.WindowFuncExpr:
 		f.aggregated(n.Name)
+		f.windowed(n.Name)
 	case *ast.FuncCallExpr:
 		f.callNode(n)
 	default:
@@ -174,6 +178,12 @@ func (f *facts) expressionNode(n ast.Node) bool {
 func (f *facts) aggregated(name string) {
 	if f.aggregate == "" {
 		f.aggregate = strings.ToUpper(name) + "()"
+	}
+}
+
+func (f *facts) windowed(name string) {
+	if f.window == "" {
+		f.window = strings.ToUpper(name) + "() OVER"
 	}
 }
 

@@ -104,8 +104,9 @@ func (a allShards) bind(b *binding) (Targets, error) {
 type keyed struct {
 	table   *Table
 	where   []predicate
-	several *Refusal // why not on several shards
-	clock   bool     // the parts read the time
+	gather  *gathering // of reads: how, on several shards
+	several *Refusal   // why not on several shards
+	clock   bool       // the parts read the time
 	write   bool
 }
 
@@ -122,11 +123,12 @@ func (k *keyed) bind(b *binding) (Targets, error) {
 	if len(shards) > 1 && k.several != nil {
 		return Targets{}, k.several
 	}
-	mode := ModeConcat
-	if k.write {
-		mode = ModeAll
+	t := b.everyShard(ModeAll, shards)
+	if k.gather != nil && len(shards) > 1 {
+		if t, err = k.gather.bind(b, shards); err != nil {
+			return Targets{}, err
+		}
 	}
-	t := b.everyShard(mode, shards)
 	t.NeedsClock = k.clock && len(shards) > 1
 	return t, nil
 }

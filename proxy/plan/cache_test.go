@@ -85,8 +85,11 @@ func TestCachedPlanEqualsFreshPlan(t *testing.T) {
 	env := Env{Schema: "app", Charset: "utf8mb4", Catalog: c}
 	shared := New(Options{})
 	for _, tmpl := range []string{"SELECT * FROM t WHERE id = %", "SELECT * FROM t WHERE id IN (%, 7)", "INSERT INTO t (id, a) VALUES (%, 1), (2, 2)",
-		"UPDATE t SET a = 1 WHERE id = %", "SELECT * FROM t WHERE id = % LIMIT 1", "INSERT INTO auto (id) VALUES (%)"} {
-		for _, lit := range []string{"1", "2", "3", "4", "0", "'1'", "'3x'", "4.0", "4.5", "1e0", "0x31", "NULL", "7000000000", "7000000001", "'xap~0'", "x'07000000000000'", "99999999999999999999"} {
+		"UPDATE t SET a = 1 WHERE id = %", "SELECT * FROM t WHERE id = % LIMIT 1", "INSERT INTO auto (id) VALUES (%)",
+		"SELECT a, id FROM t ORDER BY %", "SELECT a, id FROM t ORDER BY b, % DESC LIMIT 2", "SELECT a FROM t ORDER BY b LIMIT %", "SELECT a FROM t LIMIT 1, %",
+		"SELECT a + 1, COUNT(*) FROM t GROUP BY a + %", "SELECT a, COUNT(*) FROM t GROUP BY % ORDER BY 2", "SELECT a FROM t GROUP BY a HAVING COUNT(*) > %",
+		"SELECT SUM(id + 1) FROM t GROUP BY a ORDER BY SUM(id + %)", "SELECT IFNULL(SUM(a), %) FROM t", "SELECT a AS 'x', id AS % FROM t ORDER BY x"} {
+		for _, lit := range []string{"1", "2", "3", "4", "0", "'1'", "'x'", "'3x'", "4.0", "4.5", "1e0", "0x31", "NULL", "7000000000", "7000000001", "'xap~0'", "x'07000000000000'", "99999999999999999999"} {
 			sql := strings.Replace(tmpl, "%", lit, 1)
 			if a, b := bound(shared, env, sql), bound(New(Options{CacheSize: -1}), env, sql); a != b {
 				t.Errorf("%s\ncached %s\nfresh  %s", sql, a, b)

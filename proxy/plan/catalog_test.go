@@ -121,6 +121,7 @@ func testTables() []*Table {
 		{Schema: "shop", Name: "t", Columns: []Column{id, a}, Primary: pk},
 		{Schema: "flat", Name: "items", Columns: []Column{id, a}, Primary: pk},
 	}
+	tables = append(tables, fill("kinds", pk, kindColumns()...))
 	for _, t := range tables {
 		t.Triggers = t.Name == "trig"
 	}
@@ -132,4 +133,21 @@ type testWeights struct{}
 
 func (testWeights) Weight(r WeightRequest) (weight, space []byte, ok bool) {
 	return []byte(strings.ToLower(r.Text)), []byte(" "), true
+}
+
+// kindColumns are a column of every type.
+func kindColumns() []Column {
+	cols := []Column{column("id", TypeBig)}
+	for name, t := range map[string]ColumnType{"i": TypeInt, "dec": TypeDecimal, "f": TypeFloat, "d": TypeDouble, "bits": TypeBit, "day": TypeDate,
+		"tim": TypeTime, "dt": TypeDatetime, "ts": TypeTimestamp, "y": TypeYear, "bin": TypeVarbinary, "bl": TypeBlob, "js": TypeJSON, "geo": TypeGeometry,
+		"uid": TypeUUID, "inet": TypeInet} {
+		cols = append(cols, column(name, t))
+	}
+	for name, collation := range map[string]string{"c": "utf8mb4_general_ci", "np": "utf8mb4_0900_ai_ci", "odd": "utf8mb4_czech_ci", "l1": "latin1_swedish_ci"} {
+		cols = append(cols, Column{Name: name, Type: TypeVarchar, Length: 20, Charset: charsetOf(collation), Collation: collation})
+	}
+	for name, t := range map[string]ColumnType{"tx": TypeText, "en": TypeEnum, "st": TypeSet} {
+		cols = append(cols, Column{Name: name, Type: t, Length: 65535, Charset: "utf8mb4", Collation: "utf8mb4_bin", Members: []string{"z", "a"}})
+	}
+	return append(cols, Column{Name: "lt", Type: TypeText, Length: 1<<31 - 1, Charset: "utf8mb4", Collation: "utf8mb4_bin"})
 }

@@ -130,7 +130,9 @@ func (a *analysis) query(sel *ast.SelectStmt) error {
 	if sel == nil || !a.direct(sel.From) {
 		return unsupported("the sharded table "+a.site.sharded.Name+" in a subquery or set operation", "read it by a statement of its own")
 	}
-	a.plan.bind = &keyed{table: a.site.sharded, where: a.predicates(sel.Where), several: a.concatenation(sel), clock: a.clocked()}
+	k := &keyed{table: a.site.sharded, where: a.predicates(sel.Where), clock: a.clocked()}
+	k.gather, k.several = a.gather(sel)
+	a.plan.bind = k
 	return nil
 }
 
@@ -167,31 +169,6 @@ func (a *analysis) direct(from *ast.TableRefsClause) bool {
 	}
 	_, ok = src.Source.(*ast.TableName)
 	return ok
-}
-
-// concatenation says why a SELECT over several shards is not just all their
-// rows, nil when it is.
-func (a *analysis) concatenation(sel *ast.SelectStmt) *Refusal {
-	const advice = "give the sharding key, or combine the rows in the application"
-	for _, c := range []struct {
-		is   bool
-		what string
-	}{
-		{sel.Distinct, "DISTINCT"},
-		{sel.GroupBy != nil, "GROUP BY"},
-		{sel.Having != nil, "HAVING"},
-		{a.facts.aggregate != "", a.facts.aggregate},
-		{len(sel.WindowSpecs) > 0, "WINDOW"},
-		{sel.OrderBy != nil, "ORDER BY"},
-		{sel.Limit != nil, "LIMIT"},
-		{sel.Kind != ast.SelectStmtKindSelect, "TABLE"},
-		{sel.With != nil, "WITH"},
-	} {
-		if c.is {
-			return unsupported(c.what+" over several shards of "+a.site.sharded.Name, advice)
-		}
-	}
-	return a.everywhere(advice)
 }
 
 // everywhere says why a statement would not do the same on every shard.

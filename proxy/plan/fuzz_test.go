@@ -147,11 +147,33 @@ func checkTargets(t *testing.T, sql string, plan *Plan, targets Targets) {
 		}
 		last = int(p.Shard)
 		rows += p.Rows
-		if p.Rows == 0 && !sentBy(sql, plan, p.SQL) && plan.Class != ClassShow {
+		if targets.Mode == ModeMerge {
+			checkMerged(t, sql, plan, p)
+		} else if p.Rows == 0 && !sentBy(sql, plan, p.SQL) && plan.Class != ClassShow {
 			t.Fatalf("%q: text %q is not the client's", sql, p.SQL)
 		}
 		if targets.Mode != ModeOne && targets.Mode != ModeAny && !plan.Reader && plan.Class != ClassDDL && plan.Uses|plan.Pins != 0 {
 			t.Fatalf("%q: session state over several shards", sql)
 		}
+	}
+}
+
+// checkMerged: a text that is made of the client's can be read, and has the
+// parameters that are said.
+func checkMerged(t *testing.T, sql string, plan *Plan, p Part) {
+	t.Helper()
+	l := new(lexed)
+	if err := l.lex(p.SQL, plan.flags); err != nil {
+		t.Fatalf("%q: text %q: %v", sql, p.SQL, err)
+	}
+	want := plan.NumParams
+	if p.Params != nil {
+		want = len(p.Params)
+	}
+	if l.params != want {
+		t.Fatalf("%q: text %q has %d parameters, want %d", sql, p.SQL, l.params, want)
+	}
+	if _, err := New(Options{}).parse(string(l.canonical(nil)), plan.flags); err != nil {
+		t.Fatalf("%q: text %q: %v", sql, p.SQL, err)
 	}
 }

@@ -224,7 +224,7 @@ func describeDDL(d *DDL) string {
 }
 
 func describeTargets(sql string, t Targets) []string {
-	modes := [...]string{"invalid", "weights", "any", "one", "concat", "all"}
+	modes := [...]string{"invalid", "weights", "any", "one", "concat", "all", "merge"}
 	var out []string
 	for _, p := range t.Parts {
 		line := fmt.Sprintf("  %s %d", modes[t.Mode], p.Shard)
@@ -239,5 +239,16 @@ func describeTargets(sql string, t Targets) []string {
 		}
 		out = append(out, line)
 	}
+	if t.Mode == ModeMerge { // all shards get the same
+		out = append(out[:1], "  shards"+shardList(t.Parts), "  "+t.Merge.String())
+	}
 	return out
+}
+
+func shardList(parts []Part) string {
+	var list string
+	for _, p := range parts {
+		list += fmt.Sprintf(" %d", p.Shard)
+	}
+	return list
 }

@@ -103,12 +103,13 @@ const (
 )
 
 // Condition is what HAVING asks of a merged row, in three-valued logic. Only
-// numbers are compared, exactly; a column that turns out to be none is refused
+// numbers are compared, exactly (but see Double); a column that turns out to be none is refused
 // before a row was sent.
 type Condition struct {
 	Op     ConditionOp
 	Parts  []*Condition
 	Column MergeColumn
 	Number string // a decimal number's text
+	Double bool   // the number is a DOUBLE: the column's is compared as one, too
 	Null   bool   // compared with NULL: unknown
 }

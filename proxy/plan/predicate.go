@@ -61,6 +61,11 @@ func strip(e ast.ExprNode) ast.ExprNode {
 	}
 }
 
+func isNull(e ast.ExprNode) bool {
+	v, ok := strip(e).(*test_driver.ValueExpr)
+	return ok && v.Kind() == test_driver.KindNull
+}
+
 func (a *analysis) equality(l, r ast.ExprNode) []predicate {
 	if !a.isKey(l) {
 		l, r = r, l

@@ -28,7 +28,9 @@ const (
 func (l *lexed) template(dst []byte) []byte {
 	mark := 0
 	from, to := l.rowAlias()
+	by := byList{depth: noList}
 	for i, t := range l.toks {
+		by.pass(l, i)
 		if from <= i && i < to {
 			continue
 		}
@@ -46,7 +48,7 @@ func (l *lexed) template(dst []byte) []byte {
 			dst = l.appendToken(dst, i)
 			continue
 		}
-		if l.structural(i) {
+		if l.structural(i) || by.ordinal(l, i) {
 			dst = l.appendLiteral(dst, t)
 		} else {
 			dst = appendMark(dst, t.kind, mark)
@@ -211,9 +213,9 @@ func (l *lexed) name(t token) string {
 
 // structural reports whether a literal is part of the grammar rather than a
 // value, so that another one is another statement: lengths of types, precisions
-// of clock functions, the character of ESCAPE.
+// of clock functions, the character of ESCAPE, names of columns behind AS.
 func (l *lexed) structural(i int) bool {
-	if l.is(i-1, "ESCAPE") {
+	if l.is(i-1, "ESCAPE") || l.toks[i].kind == tokString && l.is(i-1, "AS") {
 		return true
 	}
 	if l.toks[i].kind != tokInt {
@@ -226,6 +228,39 @@ func (l *lexed) structural(i int) bool {
 		return false
 	}
 	return takesLength(l.text(l.toks[i-2]))
+}
+
+// byList follows whether a token stands in the list behind ORDER BY or GROUP BY,
+// where a number alone is the position of a column: part of the grammar, too.
+type byList struct {
+	open  int // parentheses before the token
+	depth int // in how many of them the list stands; noList outside
+}
+
+const noList = -1
+
+// pass goes on to token i.
+func (by *byList) pass(l *lexed, i int) {
+	switch {
+	case l.op(i, '('):
+		by.open++
+	case l.op(i, ')'):
+		by.open--
+		if by.open < by.depth {
+			by.depth = noList
+		}
+	case l.toks[i].kind != tokWord:
+	case l.is(i, "BY"):
+		by.depth = by.open
+	case l.is(i, "LIMIT"):
+		by.depth = noList
+	}
+}
+
+// ordinal reports whether token i, which was passed last, is a number alone in
+// the list. That of an expression's beginning may be said to be one, too.
+func (by *byList) ordinal(l *lexed, i int) bool {
+	return by.open == by.depth && l.toks[i].kind == tokInt && (l.is(i-1, "BY") || l.op(i-1, ','))
 }
 
 func takesLength(word string) bool {

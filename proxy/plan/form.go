@@ -1,0 +1,264 @@
+package plan
+
+import (
+	"strings"
+
+	"github.com/pingcap/tidb/pkg/parser/ast"
+	"github.com/pingcap/tidb/pkg/parser/mysql"
+	"github.com/pingcap/tidb/pkg/parser/test_driver"
+)
+
+// form says how the values of an expression become comparable outside of a
+// server: by the values of another one, which has the expression's text between
+// before and after. Where it is a weight, pads is what its collation pads with.
+type form struct {
+	before, after string
+	text          WeightRequest // of a weight: the collation
+}
+
+// itself reports whether the values compare as they are.
+func (f form) itself() bool { return f.before == "" }
+
+// maxWeighed is the length of the longest column, in bytes, whose weights are
+// asked for: a server answers NULL for weights beyond max_allowed_packet.
+const maxWeighed = 1<<16 - 1
+
+// formOf says how the values of an expression compare in a server's order, or
+// refuses. What it takes for numbers, times and binary strings the shards tell
+// by the column's type: a text that was not seen here is refused then.
+func (sc *scope) formOf(e ast.ExprNode) (form, *Refusal) {
+	if col, ok := sc.plainColumn(e); ok {
+		return sc.formOfColumn(col.column)
+	}
+	if agg, ok := strip(e).(*ast.AggregateFuncExpr); ok {
+		return sc.formOfAggregate(agg)
+	}
+	switch t := sc.textOf(e); t.kind {
+	case textNone:
+		return form{}, nil
+	case textKnown:
+		return t.form()
+	case textUnknown:
+	}
+	return form{}, unsupported("the order of a text whose collation is not a column's", "order by a column")
+}
+
+func (t text) form() (form, *Refusal) {
+	if _, known := padding(t.collation); !known {
+		return form{}, unsupported("the order of texts of the collation '"+t.collation+"'", "")
+	}
+	return form{before: "WEIGHT_STRING(", after: ")", text: WeightRequest{Charset: t.charset, Collation: t.collation, Text: " "}}, nil
+}
+
+func (sc *scope) formOfColumn(c *Column) (form, *Refusal) {
+	switch c.Type {
+	case TypeTiny, TypeSmall, TypeMedium, TypeInt, TypeBig, TypeDecimal, TypeDouble, TypeYear, TypeDate, TypeTime, TypeDatetime,
+		TypeBinary, TypeVarbinary, TypeBlob:
+		return form{}, nil
+	case TypeFloat: // is shown with fewer digits than it has
+		return form{before: "(", after: ")+0e0"}, nil
+	case TypeTimestamp: // is sorted by the second, which a change of the clocks shows twice
+		return form{before: "UNIX_TIMESTAMP(", after: ")"}, nil
+	case TypeBit, TypeEnum, TypeSet: // are sorted by their numbers
+		return form{before: "CAST(", after: " AS UNSIGNED)"}, nil
+	case TypeChar, TypeVarchar, TypeText:
+		if c.Length > maxWeighed {
+			return form{}, unsupported("the order of the long text "+c.Name, "order by a column of a shorter type")
+		}
+		return text{kind: textKnown, charset: c.Charset, collation: c.Collation}.form()
+	case TypeJSON, TypeGeometry, TypeUUID, TypeInet, TypeOther:
+	}
+	return form{}, unsupported("the order of "+c.Name+" by its type", "")
+}
+
+// formOfAggregate: MIN and MAX compare times by what they show, ENUM and SET as texts.
+func (sc *scope) formOfAggregate(n *ast.AggregateFuncExpr) (form, *Refusal) {
+	name := strings.ToUpper(n.F)
+	switch strings.ToLower(n.F) {
+	case ast.AggFuncMin, ast.AggFuncMax:
+		f, r := sc.formOf(n.Args[0])
+		if r != nil {
+			return form{}, r
+		}
+		col, plain := sc.plainColumn(n.Args[0])
+		switch {
+		case plain && (col.column.Type == TypeEnum || col.column.Type == TypeSet):
+			return form{}, unsupported("the order of "+name+"() of an ENUM or SET", "")
+		case plain && col.column.Type == TypeTimestamp:
+			return form{}, nil
+		}
+		return f, nil
+	case ast.AggFuncGroupConcat, ast.AggFuncJsonArrayagg, ast.AggFuncJsonObjectAgg:
+		return form{}, unsupported("the order of "+name+"()", "")
+	}
+	return form{}, nil
+}
+
+// text says whether an expression is a string with a collation.
+type text struct {
+	kind               textKind
+	charset, collation string
+}
+
+type textKind uint8
+
+const (
+	textNone textKind = iota // not known to be one
+	textKnown
+	textUnknown // a text whose collation is not known
+)
+
+// and is the text that a function makes of two: a column's collation is stronger
+// than a literal's, two columns' must be the same.
+func (t text) and(u text) text {
+	switch {
+	case t.kind == textNone:
+		return u
+	case u.kind == textNone || t == u:
+		return t
+	}
+	return text{kind: textUnknown}
+}
+
+// textOf finds the text that an expression is. Literals and parameters are none:
+// beside a column they have its collation.
+func (sc *scope) textOf(e ast.ExprNode) text {
+	switch n := strip(e).(type) {
+	case *ast.ColumnNameExpr:
+		return sc.textOfColumn(n)
+	case *ast.AggregateFuncExpr, *ast.WindowFuncExpr, *ast.SubqueryExpr, *ast.SetCollationExpr, *ast.VariableExpr, *ast.DefaultExpr:
+		return text{kind: textUnknown}
+	case *ast.FuncCastExpr:
+		if n.Tp != nil && n.Tp.GetType() == mysql.TypeVarString && n.Tp.GetCharset() != "binary" {
+			return text{kind: textUnknown}
+		}
+	case *ast.CaseExpr:
+		results := make([]ast.ExprNode, 0, len(n.WhenClauses)+1)
+		for _, w := range n.WhenClauses {
+			results = append(results, w.Result)
+		}
+		if n.ElseClause != nil {
+			results = append(results, n.ElseClause)
+		}
+		return sc.chosen(results)
+	case *ast.FuncCallExpr:
+		return sc.textOfCall(n)
+	}
+	return text{}
+}
+
+func (sc *scope) textOfColumn(n *ast.ColumnNameExpr) text {
+	col, f := sc.column(n.Name)
+	switch {
+	case f != foundOne:
+		return text{kind: textUnknown}
+	case !col.column.Type.Text():
+		return text{}
+	case col.column.Length > maxWeighed:
+		return text{kind: textUnknown}
+	}
+	return text{kind: textKnown, charset: col.column.Charset, collation: col.column.Collation}
+}
+
+// textOfCall knows the functions that return one of their arguments, a text made
+// of them, or no text. The others may return one in the connection's collation.
+func (sc *scope) textOfCall(n *ast.FuncCallExpr) text {
+	switch n.FnName.L {
+	case "ifnull", "coalesce", "nullif", "greatest", "least", "any_value", "nvl":
+		return sc.chosen(n.Args)
+	case "if":
+		const condition = 1
+		return sc.chosen(n.Args[condition:])
+	case "lower", "lcase", "upper", "ucase", "trim", "ltrim", "rtrim", "left", "right", "substr", "substring", "mid", "substring_index", "reverse",
+		"concat", "concat_ws", "replace":
+		return sc.made(n.Args)
+	}
+	if returnsNumber(n.FnName.L) || shiftsTime(n.FnName.L) && sc.isTime(n.Args) {
+		return text{}
+	}
+	return text{kind: textUnknown}
+}
+
+// isTime reports whether the arguments are a column of a date or time, and no texts.
+func (sc *scope) isTime(args []ast.ExprNode) bool {
+	is := false
+	for _, e := range args {
+		if v, ok := strip(e).(*test_driver.ValueExpr); ok && v.Kind() == test_driver.KindString || sc.textOf(e).kind != textNone {
+			return false
+		}
+		if col, ok := sc.plainColumn(e); ok {
+			//nolint:exhaustive // no other type is a date or time
+			switch col.column.Type {
+			case TypeDate, TypeTime, TypeDatetime, TypeTimestamp:
+				is = true
+			}
+		}
+	}
+	return is
+}
+
+// chosen is the text of what returns one of some expressions.
+func (sc *scope) chosen(of []ast.ExprNode) text {
+	var t text
+	literal := false
+	for _, e := range of {
+		switch n := strip(e).(type) {
+		case *test_driver.ValueExpr:
+			literal = literal || n.Kind() == test_driver.KindString
+		case *test_driver.ParamMarkerExpr:
+			literal = true
+		default:
+			t = t.and(sc.textOf(e))
+		}
+	}
+	if t.kind == textNone && literal {
+		return text{kind: textUnknown}
+	}
+	return t
+}
+
+// made is the text of what makes one of some expressions: of the connection's
+// collation, when none of them is a text.
+func (sc *scope) made(of []ast.ExprNode) text {
+	var t text
+	binary := false
+	for _, e := range of {
+		col, plain := sc.plainColumn(e)
+		binary = binary || plain && col.column.Type.binary()
+		t = t.and(sc.textOf(e))
+	}
+	if binary && len(of) > 0 && t.kind == textNone {
+		return text{}
+	}
+	if binary || t.kind == textNone {
+		return text{kind: textUnknown}
+	}
+	return t
+}
+
+func (t ColumnType) binary() bool { return t == TypeBinary || t == TypeVarbinary || t == TypeBlob }
+
+// returnsNumber reports whether a function returns a number, or a date or time.
+func returnsNumber(function string) bool {
+	switch function {
+	case "abs", "ceil", "ceiling", "floor", "round", "truncate", "mod", "sign", "sqrt", "pow", "power", "exp", "ln", "log", "log2", "log10", "pi",
+		"sin", "cos", "tan", "cot", "asin", "acos", "atan", "atan2", "degrees", "radians", "crc32", "bit_count",
+		"length", "octet_length", "char_length", "character_length", "bit_length", "ascii", "ord", "locate", "position", "instr", "field", "find_in_set",
+		"strcmp", "isnull", "interval", "year", "quarter", "month", "week", "weekofyear", "yearweek", "day", "dayofmonth", "dayofyear", "dayofweek",
+		"weekday", "hour", "minute", "second", "microsecond", "extract", "datediff", "timestampdiff", "to_days", "to_seconds", "time_to_sec",
+		"period_add", "period_diff", "unix_timestamp", "inet_aton", "json_length", "json_depth", "json_valid", "json_contains", "regexp_like",
+		"regexp_instr", "date", "last_day", "makedate", "from_days", "sec_to_time":
+		return true
+	}
+	return false
+}
+
+// shiftsTime reports whether a function returns its first argument, a time, later
+// or earlier. Of a text it makes a text.
+func shiftsTime(function string) bool {
+	switch function {
+	case "date_add", "date_sub", "adddate", "subdate", "timestampadd":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,362 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pingcap/tidb/pkg/parser/ast"
+)
+
+// gathering is how the rows of a SELECT are gathered from several shards. It
+// belongs to a fingerprint: what literals say is read when it is bound.
+type gathering struct {
+	merge  Merge
+	pads   []pad
+	edits  []edit // of the client's text, in its order
+	limit  limit
+	having *havingNode
+	same   [][2]int // tokens of literals that must be equal
+}
+
+// pad is a key whose pad has to be asked for.
+type pad struct {
+	place   padPlace
+	index   int
+	request WeightRequest
+}
+
+type padPlace uint8
+
+const (
+	padOrder padPlace = iota
+	padFinal
+	padAggregate
+)
+
+// limit is a LIMIT clause.
+type limit struct {
+	given         bool
+	pushed        bool // the shards' rows may be limited, too
+	count, offset value
+	offsets       bool // there is an offset
+}
+
+const severalAdvice = "give the sharding key, or combine the rows in the application"
+
+// gatherer is the work of planning a gathering.
+type gatherer struct {
+	*analysis
+	sel    *ast.SelectStmt
+	at     clauses
+	scope  scope
+	items  []item
+	hidden []piece
+	out    gathering
+}
+
+// item is one of the select list.
+type item struct {
+	expr ast.ExprNode // nil for a *
+	at   tokens       // without its name
+	name string       // in lower case, as ORDER BY finds it; "" when it has none that can be written there
+}
+
+// target is what an item of ORDER BY or GROUP BY stands for.
+type target struct {
+	expr    ast.ExprNode
+	at      tokens
+	visible int // its place in the select list, notVisible when it has none there that is known
+	listed  int // the item of the select list, notVisible when it is none
+}
+
+const notVisible = -1
+
+// gather plans a SELECT for several shards, or says why it cannot be.
+func (a *analysis) gather(sel *ast.SelectStmt) (*gathering, *Refusal) {
+	if r := a.gatherable(sel); r != nil {
+		return nil, r
+	}
+	g := &gatherer{analysis: a, sel: sel}
+	if sel.Kind != ast.SelectStmtKindSelect {
+		if sel.OrderBy != nil || sel.Limit != nil {
+			return nil, a.severally("TABLE with ORDER BY or LIMIT")
+		}
+		g.out.merge.Limit = -1
+		return &g.out, nil
+	}
+	if r := g.open(); r != nil {
+		return nil, r
+	}
+	if r := g.plan(); r != nil {
+		return nil, r
+	}
+	g.close()
+	return &g.out, nil
+}
+
+// severally refuses a construct over several shards.
+func (a *analysis) severally(what string) *Refusal {
+	return unsupported(what+" over several shards of "+a.site.sharded.Name, severalAdvice)
+}
+
+// gatherable refuses what no plan for several shards has.
+func (a *analysis) gatherable(sel *ast.SelectStmt) *Refusal {
+	switch {
+	case sel.GroupBy != nil && sel.GroupBy.Rollup:
+		return a.severally("WITH ROLLUP")
+	case a.facts.window != "":
+		return a.severally(a.facts.window)
+	case len(sel.WindowSpecs) > 0:
+		return a.severally("WINDOW")
+	case sel.With != nil:
+		return a.severally("WITH")
+	case sel.LockInfo != nil && sel.Limit != nil && skipsLocked(sel.LockInfo.LockType):
+		return a.severally("SKIP LOCKED with LIMIT")
+	}
+	return a.everywhere(severalAdvice)
+}
+
+// skipsLocked: with LIMIT every shard would lock rows that the client does not
+// get, and that others, who skip them, do not get either.
+func skipsLocked(t ast.SelectLockType) bool {
+	return t == ast.SelectLockForUpdateSkipLocked || t == ast.SelectLockForShareSkipLocked
+}
+
+// open finds the parts of the text that belong to the tree's.
+func (g *gatherer) open() *Refusal {
+	sel := g.sel
+	at, ok := g.text.clauses()
+	if !ok || !at.fit(sel) {
+		return g.severally("this spelling of a SELECT")
+	}
+	g.at = at
+	g.scope = g.scopeOf(sel.From)
+	g.out.merge.Limit = -1
+	for i, f := range sel.Fields.Fields {
+		g.items = append(g.items, g.item(f, at.items[i]))
+	}
+	if sel.Limit != nil {
+		return g.readLimit(sel.Limit)
+	}
+	return nil
+}
+
+// fit reports whether the tree has what was found in the text.
+func (c *clauses) fit(sel *ast.SelectStmt) bool {
+	group, order := 0, 0
+	if sel.GroupBy != nil {
+		group = len(sel.GroupBy.Items)
+	}
+	if sel.OrderBy != nil {
+		order = len(sel.OrderBy.Items)
+	}
+	return sel.Fields != nil && len(c.items) == len(sel.Fields.Fields) && len(c.group) == group && len(c.order) == order &&
+		(sel.Having == nil) == c.having.empty() && (sel.Limit == nil) == c.limit.empty()
+}
+
+func (a *analysis) scopeOf(*ast.TableRefsClause) scope {
+	t := a.site.sharded
+	ref := a.facts.refs[0]
+	s := source{name: ref.Name.L, schema: t.Schema, table: t}
+	if alias := a.facts.aliases[0]; alias != "" {
+		s.name, s.schema = strings.ToLower(alias), ""
+	}
+	return scope{[]source{s}}
+}
+
+// item reads one item of the select list. A name that is written as a string
+// without AS is not known: the parser has not seen it.
+func (g *gatherer) item(f *ast.SelectField, at tokens) item {
+	if f.WildCard != nil {
+		return item{at: at}
+	}
+	it := item{expr: f.Expr, at: at, name: f.AsName.L}
+	if it.name != "" {
+		it.at.to--
+		if g.text.is(it.at.to-1, "AS") {
+			it.at.to--
+		}
+		return it
+	}
+	if c, ok := strip(f.Expr).(*ast.ColumnNameExpr); ok {
+		it.name = c.Name.Name.L
+	}
+	return it
+}
+
+func (g *gatherer) readLimit(n *ast.Limit) *Refusal {
+	l := limit{given: true, pushed: true, count: g.value(n.Count)}
+	if n.Offset != nil {
+		l.offset, l.offsets = g.value(n.Offset), true
+	}
+	for _, v := range [...]value{l.count, l.offset} {
+		if v.negative || v.kind == valueNull || v.kind == valueDefault {
+			return g.severally("this LIMIT")
+		}
+	}
+	if l.count.kind == valueOther || l.offsets && l.offset.kind == valueOther {
+		return g.severally("this LIMIT")
+	}
+	g.out.limit = l
+	return nil
+}
+
+// plan chooses how the rows are combined.
+func (g *gatherer) plan() *Refusal {
+	grouped := g.sel.GroupBy != nil || g.facts.aggregate != ""
+	switch {
+	case grouped && !g.groupsAreWhole():
+		return g.grouped()
+	case g.sel.Distinct && !g.hasKey():
+		return g.distinct()
+	}
+	return g.ordered()
+}
+
+// groupsAreWhole reports whether every group has its rows on one shard: the
+// sharding key is among what is grouped by.
+func (g *gatherer) groupsAreWhole() bool {
+	if g.sel.GroupBy == nil {
+		return false
+	}
+	for i := range g.sel.GroupBy.Items {
+		if t, r := g.groupItem(i); r == nil && g.isKey(t.expr) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasKey reports whether the rows of two shards differ in the select list, since
+// the sharding key is there.
+func (g *gatherer) hasKey() bool {
+	for i, it := range g.items {
+		switch {
+		case it.expr != nil && g.isKey(it.expr):
+			return true
+		case it.expr == nil && g.sel.Fields.Fields[i].WildCard.Table.L == "" && !g.keyColumn().Invisible:
+			return true
+		}
+	}
+	return false
+}
+
+func (g *gatherer) keyColumn() *Column {
+	t := g.site.sharded
+	return t.column(t.Rule.Column())
+}
+
+// ordered plans rows that stay what they are: in the client's order, if any.
+func (g *gatherer) ordered() *Refusal {
+	if g.sel.OrderBy == nil {
+		return nil
+	}
+	for i, by := range g.sel.OrderBy.Items {
+		t, constant, r := g.orderItem(i)
+		switch {
+		case r != nil:
+			return r
+		case constant:
+			continue
+		}
+		if r := g.orderBy(t, by.Desc); r != nil {
+			return r
+		}
+	}
+	return g.havingKeeps()
+}
+
+// havingKeeps refuses a HAVING on what the client has not selected: an error on a
+// server, but not when a hidden column has the name.
+func (g *gatherer) havingKeeps() *Refusal {
+	if g.sel.Having == nil || len(g.hidden) == 0 || slices.ContainsFunc(g.items, func(it item) bool { return it.expr == nil }) {
+		return nil
+	}
+	for _, name := range mentioned(g.sel.Having.Expr).columns {
+		if t, r := g.named(name); r != nil || t.expr == nil {
+			return g.severally("HAVING on " + name.Name.O + ", which is not in the select list,")
+		}
+	}
+	return nil
+}
+
+// orderBy adds a key to the order of the shards' rows.
+func (g *gatherer) orderBy(t target, desc bool) *Refusal {
+	key, request, r := g.key(t)
+	if r != nil {
+		return r
+	}
+	key.Desc = desc
+	g.pad(padOrder, len(g.out.merge.Order), request)
+	g.out.merge.Order = append(g.out.merge.Order, key)
+	return nil
+}
+
+// key makes a target comparable: as it stands in the select list, or by a hidden
+// column.
+func (g *gatherer) key(t target) (MergeKey, WeightRequest, *Refusal) {
+	f, r := g.scope.formOf(t.expr)
+	if r != nil {
+		return MergeKey{}, WeightRequest{}, g.severally(r.Construct)
+	}
+	if f.itself() && t.visible != notVisible {
+		return MergeKey{Column: MergeColumn(t.visible)}, WeightRequest{}, nil
+	}
+	return MergeKey{Column: g.hide(f, t.at)}, f.text, nil
+}
+
+func (g *gatherer) pad(place padPlace, index int, request WeightRequest) {
+	if pads, _ := padding(request.Collation); pads {
+		g.out.pads = append(g.out.pads, pad{place, index, request})
+	}
+}
+
+// hide adds a hidden column and returns its place among them: -1 is the first
+// until close turns them round.
+func (g *gatherer) hide(f form, at tokens) MergeColumn {
+	after := f.after
+	if f.itself() { // with a name that no ORDER BY means
+		after = " AS `xap~hidden`"
+	}
+	g.hidden = append(g.hidden, piece{before: ", " + f.before, at: g.text.bare(at), after: after})
+	return MergeColumn(-len(g.hidden))
+}
+
+// close completes the plan, when all hidden columns are known.
+func (g *gatherer) close() {
+	m := &g.out.merge
+	m.Hidden = len(g.hidden)
+	g.place(m)
+	if g.out.limit.given {
+		g.limitEdit()
+	}
+	if len(g.hidden) > 0 {
+		g.out.edits = append(g.out.edits, edit{tokens{g.at.list, g.at.list}, g.hidden})
+	}
+	slices.SortStableFunc(g.out.edits, func(a, b edit) int { return a.at.from - b.at.from })
+}
+
+// place turns hidden columns' places round: the last one is -1.
+func (g *gatherer) place(m *Merge) {
+	turn := func(c *MergeColumn) {
+		if *c < 0 {
+			*c = -MergeColumn(m.Hidden+1) - *c
+		}
+	}
+	for _, keys := range [][]MergeKey{m.Order, m.Final} {
+		for i := range keys {
+			turn(&keys[i].Column)
+		}
+	}
+	for i := range m.Aggregates {
+		a := &m.Aggregates[i]
+		for _, c := range [...]*MergeColumn{&a.Column, &a.Sum, &a.Count, &a.Key.Column} {
+			turn(c)
+		}
+	}
+	for i := range m.Defaults {
+		turn(&m.Defaults[i].Column)
+		turn(&m.Defaults[i].Of)
+	}
+	g.out.having.each(func(h *havingNode) { turn(&h.column) })
+}
