@@ -178,12 +178,10 @@ func (h *history) again(s *schema, statements int) (statement, *mismatch) {
 	return h.stretch(fresh, statements)
 }
 
-// diffClient is the client: it knows whether a transaction is open.
+// diffClient generates statements and executes them.
 type diffClient struct {
 	*history
 	*schema
-	open       bool
-	savepoints []string
 }
 
 func (f *diffClient) one(st statement) *mismatch {

@@ -148,13 +148,10 @@ func (s *schema) condition(c column, name string) string {
 
 // looseOf says how the values of a column compare that are only equal.
 func looseOf(c column) string {
-	switch {
-	case c.family == familyString:
-		return c.collation
-	case c.family == familyFloat:
+	if c.family == familyFloat {
 		return "float"
 	}
-	return ""
+	return c.collation
 }
 
 // expression is something computed of one column.

@@ -193,17 +193,14 @@ func (a *reply) fields(row []byte) ([][]byte, error) {
 	return out, nil
 }
 
+// fixedSizes are the lengths of numbers in the binary form.
+var fixedSizes = map[wire.FieldType]int{wire.TypeTiny: 1, wire.TypeShort: 2, wire.TypeYear: 2, wire.TypeLong: 4, wire.TypeInt24: 4, wire.TypeFloat: 4,
+	wire.TypeLongLong: 8, wire.TypeDouble: 8}
+
 // binarySize is the length of the value that b begins with, and that of the length before it.
 func binarySize(t wire.FieldType, b []byte) (size, skip int) {
-	switch t {
-	case wire.TypeTiny:
-		return 1, 0
-	case wire.TypeShort, wire.TypeYear:
-		return 2, 0
-	case wire.TypeLong, wire.TypeInt24, wire.TypeFloat:
-		return 4, 0
-	case wire.TypeLongLong, wire.TypeDouble:
-		return 8, 0
+	if n, fixed := fixedSizes[t]; fixed {
+		return n, 0
 	}
 	switch {
 	case len(b) == 0:

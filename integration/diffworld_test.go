@@ -21,8 +21,6 @@ type diffWorld struct {
 	ref, proxy *peer
 	shards     []*peer // directly
 	comparer   comparer
-	refused    map[string]int // by construct
-	executed   int
 }
 
 // placements are the tables of every generated schema.
@@ -47,7 +45,7 @@ func newDiffWorld(t *testing.T, e launch.Engine, count int) *diffWorld {
 	for _, s := range c.shards {
 		dsns[s.name] = fmt.Sprintf("%s:%s@tcp(%s)/", s.server.User(), s.server.Password(), s.server.Addr())
 	}
-	w := &diffWorld{t: t, engine: e, count: count, refused: map[string]int{}}
+	w := &diffWorld{t: t, engine: e, count: count}
 	w.process = c.newProxy(t, "diff", proxySettings{node: 1, shards: dsns, tables: placements})
 	w.process.up()
 	w.ref = w.dial(ref.server.Addr(), ref.server.User(), ref.server.Password())

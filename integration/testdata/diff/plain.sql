@@ -1,5 +1,5 @@
 # What the test itself must be able to say.
-shards: 2
+shards: 3
 text: CREATE TABLE a (k INT NOT NULL, n INT NOT NULL, c1 VARCHAR(20), PRIMARY KEY (k,n))
 text: INSERT INTO a VALUES («1»,«1»,«'x'»)
 prepared: INSERT INTO a VALUES («2»,«2»,«NULL»)
