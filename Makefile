@@ -3,7 +3,7 @@ GO ?= go
 LINT_VERSION = v2.12.2
 BIN = bin
 
-.PHONY: demo test check lint race crash chaos fuzz build servers
+.PHONY: demo test check lint race crash chaos bench fuzz build servers
 
 build:
 	$(GO) build -o $(BIN)/xaproxy ./cmd/xaproxy
@@ -45,6 +45,10 @@ crash: servers
 CHAOS ?= 60m
 chaos: servers
 	XAPROXY_CHAOS=$(CHAOS) XAPROXY_CHAOS_DOC=$(CURDIR)/docs/testing.md $(GO) test -count=1 -timeout 24h -v -run '^TestChaos$$' ./integration/
+
+## bench: compares with direct connections, a plain TCP proxy and hand-driven XA within one run; writes docs/benchmarks.md
+bench: servers
+	XAPROXY_BENCH=$(CURDIR)/docs/benchmarks.md $(GO) test -count=1 -timeout 120m -v -run '^TestBench' ./integration/
 
 ## fuzz: 20 seconds for every fuzz target
 fuzz:

@@ -79,7 +79,7 @@ func atVerbs() []chaosFault {
 		{"kill -9 of a shard at a verb", 8, 1, 1, false, func(w *chaos, p []*chaosProxy, s []*chaosShard) bool {
 			return w.atVerb(p[0], s[0], faultwire.Rule{Hook: func() { s[0].kill(w.t) }}, 0) && w.killShards(s)
 		}},
-		{"proxy stopped at a verb, goes on as a zombie", 8, 1, 1, false, func(w *chaos, p []*chaosProxy, s []*chaosShard) bool {
+		{"proxy stopped at a verb, goes on as a zombie", 14, 1, 1, false, func(w *chaos, p []*chaosProxy, s []*chaosShard) bool {
 			defer p[0].resume()
 			zombie := forward
 			zombie.Hook = p[0].pause
@@ -229,6 +229,9 @@ func (w *chaos) cutOff(proxies []*chaosProxy, shards []*chaosShard) bool {
 // atVerb lets a rule act at a random verb, holds what it holds for a while, and reports whether it acted at all.
 func (w *chaos) atVerb(p *chaosProxy, s *chaosShard, r faultwire.Rule, hold time.Duration) bool {
 	r.Verb = chaosVerbs[w.random.IntN(len(chaosVerbs))]
+	if hold > 0 && w.random.chance(30) {
+		r.Verb = faultwire.Claim // what a fence is for
+	}
 	r.Nth = 1 + w.random.IntN(3)
 	if w.random.chance(50) {
 		r.Side = faultwire.After
@@ -298,9 +301,9 @@ func (w *chaos) define(ctx context.Context) {
 
 // settleDefinition executes a definition until every shard has it: until it is OK, or every shard says that it has it.
 func (w *chaos) settleDefinition(ctx context.Context, q string, already uint16) bool {
-	began := time.Now()
-	for time.Since(began) < 90*time.Second {
-		err := w.defineOnce(ctx, q)
+	var err error
+	for began := time.Now(); time.Since(began) < 90*time.Second; {
+		err = w.defineOnce(ctx, q)
 		if err == nil || errorNumber(err) == already {
 			w.figures.count(&w.figures.definitions)
 			return true
@@ -313,7 +316,7 @@ func (w *chaos) settleDefinition(ctx context.Context, q string, already uint16) 
 		case <-time.After(w.random.between(100*time.Millisecond, 500*time.Millisecond)):
 		}
 	}
-	w.violate(nil, "a definition does not come to its end: %s", q)
+	w.violate(nil, "a definition does not come to its end: %s: %v", q, err)
 	return false
 }
 

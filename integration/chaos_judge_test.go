@@ -295,14 +295,15 @@ func (w *chaos) askLeft() {
 func (w *chaos) finishDefinitions() {
 	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
 	defer cancel()
+	var last error
 	for ctx.Err() == nil {
 		open, err := w.openDefinition(ctx)
 		if err == nil && open == "" {
 			return
 		}
 		if open != "" {
-			if err := w.defineOnce(ctx, open); err != nil {
-				w.trace.note("%s: %v", open, err)
+			if last = w.defineOnce(ctx, open); last != nil {
+				w.trace.note("%s: %v", open, last)
 			}
 		}
 		select {
@@ -311,7 +312,7 @@ func (w *chaos) finishDefinitions() {
 		}
 	}
 	open, err := w.openDefinition(w.t.Context())
-	w.violate(nil, "definitions cannot be made equal: %q, %v", open, err)
+	w.violate(nil, "definitions cannot be made equal: %q, %v: %v", open, err, last)
 }
 
 // openDefinition is a statement that brings definitions back to those of the beginning, "" when they are.

@@ -133,7 +133,7 @@ func (tr *chaosTrace) sent(e faultwire.Event) {
 		c.gtrid = gtridOf(e.Command.SQL)
 		if c.gtrid != "" && !slices.Contains(tr.last, c.gtrid) {
 			tr.last = append(tr.last, c.gtrid)
-			if len(tr.last) > 100 {
+			if len(tr.last) > 12 { // more would have ended already
 				tr.last = tr.last[1:]
 			}
 		}
@@ -269,7 +269,7 @@ func (w *chaos) ask(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(w.random.between(20*time.Millisecond, 400*time.Millisecond)):
+		case <-time.After(w.random.between(10*time.Millisecond, 200*time.Millisecond)):
 		}
 	}
 }

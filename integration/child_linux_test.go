@@ -26,3 +26,9 @@ func startChild(cmd *exec.Cmd) error {
 	forker() <- func() { done <- cmd.Start() }
 	return <-done
 }
+
+// sharpenTimers lets the calling thread wake up when it asked to, not 50 µs later.
+func sharpenTimers() {
+	const setTimerSlack = 29 // prctl(2)
+	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, setTimerSlack, 1, 0)
+}

@@ -1,7 +1,8 @@
 /*
  * Preloaded into a server: while the file named by SLOWFLUSH_GATE exists, writes
  * and flushes of the redo log wait. What a session commits meanwhile is visible
- * to others and lost by SIGKILL: the window of rule R10.
+ * to others and lost by SIGKILL: the window of rule R10. SLOWFLUSH_DELAY is what
+ * every forced write takes longer, in microseconds: a slower disk.
  *
  * Raw system calls and old symbols only: the server may run on another libc.
  */
@@ -37,6 +38,14 @@ static void gate(int fd)
 		usleep(5000);
 }
 
+static void delay(void)
+{
+	const char *us = getenv("SLOWFLUSH_DELAY");
+
+	if (us)
+		usleep(atoi(us));
+}
+
 ssize_t pwrite(int fd, const void *buf, size_t n, off_t at)
 {
 	gate(fd);
@@ -58,11 +67,13 @@ ssize_t write(int fd, const void *buf, size_t n)
 int fsync(int fd)
 {
 	gate(fd);
+	delay();
 	return syscall(SYS_fsync, fd);
 }
 
 int fdatasync(int fd)
 {
 	gate(fd);
+	delay();
 	return syscall(SYS_fdatasync, fd);
 }

@@ -27,31 +27,17 @@ func BuildPreload(ctx context.Context, source, library string, progress func(str
 	return nil
 }
 
-const compilerSuite = "bookworm" // any suite will do: what is compiled uses old symbols only
+const toolSuite = "bookworm" // any suite will do for programs that stand alone
 
 // fetchedCompiler returns tcc and the arguments that make it find its own headers.
 func fetchedCompiler(ctx context.Context, say progress) (compiler string, args []string, err error) {
-	if err := aptOnThisMachine(); err != nil {
-		return "", nil, err
-	}
-	cache, err := cacheDir()
+	root, err := fetchedTool(ctx, "tcc", []string{"tcc", "libc6-dev"}, "a C compiler (tcc)", say)
 	if err != nil {
 		return "", nil, err
 	}
-	dir := filepath.Join(cache, "tcc")
-	root := filepath.Join(dir, "root")
 	own, err := filepath.Glob(filepath.Join(root, "usr/lib/*/tcc"))
-	if err != nil {
-		return "", nil, err
-	}
-	marker := filepath.Join(dir, "fetched.json")
-	if _, err := os.Stat(marker); err != nil || len(own) == 0 {
-		if err := fetchCompiler(ctx, dir, marker, say); err != nil {
-			return "", nil, err
-		}
-		if own, err = filepath.Glob(filepath.Join(root, "usr/lib/*/tcc")); err != nil || len(own) == 0 {
-			return "", nil, fmt.Errorf("package tcc has no folder of its own below %s", root)
-		}
+	if err != nil || len(own) == 0 {
+		return "", nil, fmt.Errorf("package tcc has no folder of its own below %s", root)
 	}
 	args = []string{
 		"-B" + own[0], "-nostdinc", "-I" + filepath.Join(own[0], "include"), "-I" + filepath.Join(root, "usr/include"),
@@ -60,32 +46,57 @@ func fetchedCompiler(ctx context.Context, say progress) (compiler string, args [
 	return filepath.Join(root, "usr/bin/tcc"), args, nil
 }
 
-func fetchCompiler(ctx context.Context, dir, marker string, say progress) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
+// EnsureHAProxy returns the path of an HAProxy, the plain TCP proxy that benchmarks compare with: the machine's own, or
+// one that is fetched into the cache folder like the servers are.
+func EnsureHAProxy(ctx context.Context, progress func(string)) (string, error) {
+	if path, err := exec.LookPath("haproxy"); err == nil {
+		return path, nil
 	}
-	l, err := lock(ctx, dir+".lock", func() { say.linef("waiting for another process that fetches a C compiler") })
+	root, err := fetchedTool(ctx, "haproxy", []string{"haproxy"}, "HAProxy", newProgress(progress))
 	if err != nil {
-		return err
+		return "", err
+	}
+	path := filepath.Join(root, "usr/sbin/haproxy")
+	_, err = os.Stat(path)
+	return path, err
+}
+
+// fetchedTool returns the folder in which Debian packages that are no server are unpacked, once for all processes.
+func fetchedTool(ctx context.Context, name string, packages []string, title string, say progress) (root string, err error) {
+	if err := aptOnThisMachine(); err != nil {
+		return "", err
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	l, err := lock(ctx, dir+".lock", func() { say.linef("waiting for another process that fetches %s", title) })
+	if err != nil {
+		return "", err
 	}
 	defer l.Close()
+	root, marker := filepath.Join(dir, "root"), filepath.Join(dir, "fetched.json")
 	if _, err := os.Stat(marker); err == nil {
-		return nil // another process was faster
+		return root, nil
 	}
 	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("clear half a fetch: %w", err)
+		return "", fmt.Errorf("clear half a fetch: %w", err)
 	}
 	r := runner{lock: l}
 	a := apt{dir: filepath.Join(dir, "apt"), runner: r}
-	archives, err := a.download(ctx, compilerSuite, []string{"tcc", "libc6-dev", "patchelf"}, say, "a C compiler (tcc)")
+	archives, err := a.download(ctx, toolSuite, append(packages, "patchelf"), say, title)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if err := unpack(ctx, r, archives, filepath.Join(dir, "root")); err != nil {
-		return err
+	if err := unpack(ctx, r, archives, root); err != nil {
+		return "", err
 	}
 	if err := os.RemoveAll(a.dir); err != nil {
-		return err
+		return "", err
 	}
-	return writeJSON(marker, fetchRecipe)
+	return root, writeJSON(marker, fetchRecipe)
 }

@@ -29,3 +29,19 @@ func TestFetchedCompilerBuildsALibrary(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFetchedHAProxyRuns: benchmarks compare with it on machines that have none.
+func TestFetchedHAProxyRuns(t *testing.T) {
+	if err := aptOnThisMachine(); err != nil {
+		t.Skip("no apt: ", err)
+	}
+	path, err := EnsureHAProxy(t.Context(), func(line string) { t.Log(line) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(path, "-v").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}
