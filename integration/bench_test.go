@@ -136,10 +136,6 @@ func ratio(a, b []benchResult) float64 {
 	return medianOf(len(a), func(i int) float64 { return a[i].rate / b[i].rate })
 }
 
-func medianRate(a []benchResult) float64 {
-	return medianOf(len(a), func(i int) float64 { return a[i].rate })
-}
-
 func medianCPU(a []benchResult) time.Duration {
 	return medianOf(len(a), func(i int) time.Duration { return a[i].cpu })
 }
@@ -341,13 +337,4 @@ func (r *delayRelay) pass(from, to net.Conn) {
 			_ = from.Close()
 		}
 	}
-}
-
-// machine is the machine in general words.
-func machine() string {
-	kind := "a virtual machine"
-	if _, err := os.Stat("/sys/hypervisor"); err != nil {
-		kind = "a machine"
-	}
-	return fmt.Sprintf("%s with %d processor cores (%s/%s), everything on it: clients, proxies, servers", kind, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
 }
