@@ -104,7 +104,9 @@ const (
 
 // Condition is what HAVING asks of a merged row, in three-valued logic. Only
 // numbers are compared, exactly (but see Double); a column that turns out to be none is refused
-// before a row was sent.
+// before a row was sent. An AVG of exact numbers has more digits than it shows,
+// and servers differ in which of them count: where that decides, the statement ends
+// with an error.
 type Condition struct {
 	Op     ConditionOp
 	Parts  []*Condition
