@@ -286,6 +286,17 @@ func loadShard(ctx context.Context, s *Shard) (*shardCatalog, error) {
 	if err != nil {
 		return nil, err
 	}
+	stuck, err := s.Store.Definitions(ctx, "", xamysql.DefinitionStuck)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range stuck {
+		about, err := decodeAbout(row)
+		if err != nil {
+			return nil, err
+		}
+		sc.stuck = append(sc.stuck, change{id: row.ID, tables: about.Tables})
+	}
 	placements, err := s.Store.Placements(ctx)
 	if err != nil {
 		return nil, err

@@ -77,10 +77,10 @@ func TestFencedChangeRunsNoMorePart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer x.Close()
-	if err := x.StoreChange(ctx, xamysql.Change{ID: "c", Tables: `[{"Schema":"no","Name":"table"}]`}); err != nil {
+	if err := x.StoreChange(ctx, xamysql.Change{ID: "c", Runner: "a", Tables: `[{"Schema":"no","Name":"table"}]`}); err != nil {
 		t.Fatal(err)
 	}
-	enter, allowed, leave := x.PartFence("c")
+	enter, allowed, leave := x.PartFence("c", "a")
 	part, err := w.direct(0).Conn(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -96,11 +96,11 @@ func TestFencedChangeRunsNoMorePart(t *testing.T) {
 	if ask(enter) != 1 || ask(allowed) != 1 {
 		t.Error("a part may not run")
 	}
-	if err := x.FenceChange(ctx, "c"); err == nil || !strings.Contains(err.Error(), xamysql.ErrDefinitionRuns.Error()) {
+	if err := x.TakeChange(ctx, xamysql.Change{ID: "c", Runner: "b"}, false); err == nil || !strings.Contains(err.Error(), xamysql.ErrDefinitionRuns.Error()) {
 		t.Errorf("fenced while a part runs: %v", err)
 	}
 	ask(leave)
-	if err := x.FenceChange(ctx, "c"); err != nil {
+	if err := x.TakeChange(ctx, xamysql.Change{ID: "c", Runner: "b"}, false); err != nil {
 		t.Error(err)
 	}
 	if ask(enter) != 1 || ask(allowed) != 0 {

@@ -85,6 +85,20 @@ func (b *builder) allKnow(collation string) bool {
 	return collation != ""
 }
 
+// stuck names a definition statement that left the table in need of a person.
+func (b *builder) stuck(name plan.TableName) string {
+	for _, n := range b.e.order {
+		if sc := b.shards[n]; sc != nil {
+			for _, d := range sc.stuck {
+				if d.concerns(name) {
+					return d.id
+				}
+			}
+		}
+	}
+	return ""
+}
+
 // entry compares a table's definitions and finds its rule.
 func (b *builder) entry(ctx context.Context, name plan.TableName) entry {
 	var e entry
@@ -101,10 +115,14 @@ func (b *builder) entry(ctx context.Context, name plan.TableName) entry {
 			continue
 		}
 		if what := first.differs(t); what != "" {
-			e.reason = b.unusable(name, fmt.Sprintf("its definition differs between shard %s and shard %s: %s; make them equal",
+			e.reason = b.unusable(name, b.interrupted(name)+fmt.Sprintf("its definition differs between shard %s and shard %s: %s; make them equal",
 				b.e.name(e.shards[0]), b.e.name(n), what))
 			return e
 		}
+	}
+	if b.stuck(name) != "" {
+		e.reason = b.unusable(name, b.interrupted(name)+"its definitions look the same now")
+		return e
 	}
 	t := first.table
 	t.Schema, t.Name = name.Schema, name.Name
@@ -126,8 +144,18 @@ func (b *builder) entry(ctx context.Context, name plan.TableName) entry {
 	return e
 }
 
+// interrupted begins the reason for a table that is unusable since a statement
+// was executed on a part of the shards.
+func (b *builder) interrupted(name plan.TableName) string {
+	id := b.stuck(name)
+	if id == "" {
+		return ""
+	}
+	return "definition statement '" + id + "' was not executed on all shards, SHOW DDL says what to do; "
+}
+
 func (b *builder) unusable(name plan.TableName, why string) error {
-	return fail(codeDefinitionsDiffer, name.Schema+"."+name.Name, why)
+	return fail(codeDefinitionsDiffer, name.Schema+"."+name.Name, why).because(&plan.Refusal{Code: plan.CodeUnusable, Construct: why})
 }
 
 // missing names a shard that the rule needs and that lacks the table. Shards

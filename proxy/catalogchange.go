@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"xaproxy/proxy/backend"
 	"xaproxy/proxy/plan"
 	"xaproxy/xa"
 	"xaproxy/xa/xamysql"
@@ -35,15 +34,29 @@ const (
 type announcement struct {
 	c       *catalog
 	id      string
+	runner  string // this proxy, as long as nobody takes the change over
 	stored  bool
 	release func()
+	// Of a statement that is recorded:
+	journal string // its id, "" when it is not
+	about   definitionAbout
+	earlier map[xa.ShardID]xamysql.Objects
+	// left: the announcement stays, so that somebody completes the statement.
+	left bool
 }
+
+func newAnnouncement(c *catalog) *announcement {
+	return &announcement{c: c, id: rand.Text(), runner: rand.Text(), earlier: map[xa.ShardID]xamysql.Objects{}}
+}
+
+// change names the change and who executes it, for the shards' conditions.
+func (d *announcement) change() xamysql.Change { return xamysql.Change{ID: d.id, Runner: d.runner} }
 
 // openDefinition makes sure that nobody else changes definitions, announces which
 // tables change, and waits until no proxy of the cluster uses them. What comes
 // back is the statement, planned by what holds from now on.
 func (s *session) openDefinition(ctx context.Context, k *call) (*announcement, *call, error) {
-	d := &announcement{c: s.e.catalog, id: rand.Text()}
+	d := newAnnouncement(s.e.catalog)
 	until := time.Now().Add(definitionPatience)
 	err := d.hold(ctx, until)
 	if err != nil {
@@ -105,8 +118,8 @@ func tableList(tables []plan.TableName) string {
 	return strings.Join(names, ",")
 }
 
-// hold takes the cluster's right to change definitions, and ends what an owner
-// that has gone left behind.
+// hold takes the cluster's right to change definitions, and completes what others
+// left behind.
 func (d *announcement) hold(ctx context.Context, until time.Time) error {
 	release, err := d.c.holdDefinitions(ctx, until)
 	if errors.Is(err, xamysql.ErrDefinitionRuns) {
@@ -129,7 +142,7 @@ func (d *announcement) hold(ctx context.Context, until time.Time) error {
 		}
 	}
 	if err := d.c.end(ctx, left); err != nil {
-		return fail(codeUnsupported, "a definition statement while one of a proxy that has gone is not over: "+err.Error()).because(err)
+		return fail(codeUnsupported, "a definition statement while one that was interrupted is not completed (SHOW DDL): "+err.Error()).because(err)
 	}
 	return nil
 }
@@ -195,7 +208,7 @@ func (d *announcement) announce(ctx context.Context, tables []plan.TableName) er
 	}
 	d.stored = true // perhaps
 	for _, n := range d.c.e.order {
-		if err := d.c.e.shards[n].Store.StoreChange(ctx, xamysql.Change{ID: d.id, Tables: text}); err != nil {
+		if err := d.c.e.shards[n].Store.StoreChange(ctx, xamysql.Change{ID: d.id, Tables: text, Runner: d.runner}); err != nil {
 			return err
 		}
 	}
@@ -303,20 +316,21 @@ func (d *announcement) waiting(ctx context.Context) (map[string]xamysql.CatalogM
 	return all, nil
 }
 
-// close takes the announcement back and waits until this proxy has read what the
-// statement did: whoever is answered next finds it here.
+// close takes the announcement back, unless somebody has to complete the statement,
+// and waits until this proxy has read what it did: whoever is answered next finds
+// it here.
 func (d *announcement) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
 	defer cancel()
-	if d.stored {
-		if err := d.c.unannounce(ctx, d.id); err != nil {
+	if d.stored && !d.left {
+		if err := d.unannounce(ctx); err != nil {
 			d.c.e.log.Warn("a change of the catalog cannot be ended now, it will be tried again", slog.Any("err", err))
 		}
 	}
 	if d.release != nil {
 		d.release()
 	}
-	if !d.stored {
+	if !d.stored || d.left {
 		return
 	}
 	until := time.Now().Add(closePatience)
@@ -332,42 +346,6 @@ func (d *announcement) close(ctx context.Context) {
 	}
 }
 
-// unannounce removes a change that is over from all shards, the lowest last.
-func (c *catalog) unannounce(ctx context.Context, id string) error {
-	var errs error
-	for _, n := range slices.Backward(c.e.order) {
-		errs = errors.Join(errs, c.e.shards[n].Store.EndChange(ctx, id))
-	}
-	return errs
-}
-
-// end ends the changes of owners that have gone. The caller holds the right to
-// change definitions; every shard must answer.
-func (c *catalog) end(ctx context.Context, ids []string) error {
-	for _, id := range ids {
-		for _, n := range c.e.order {
-			if err := c.e.shards[n].Store.FenceChange(ctx, id); err != nil {
-				return err
-			}
-		}
-		if err := c.unannounce(ctx, id); err != nil {
-			return err
-		}
-		c.e.log.Warn("ended a definition statement that its proxy has left; its tables may differ between shards", slog.String("change", id))
-	}
-	return nil
-}
-
-// takeOver is end for whoever finds changes that last.
-func (c *catalog) takeOver(ctx context.Context, ids []string) error {
-	release, err := c.holdDefinitions(ctx, time.Now())
-	if err != nil {
-		return err
-	}
-	defer release()
-	return c.end(ctx, ids)
-}
-
 // forget removes a member's rows.
 func (c *catalog) forget(ctx context.Context, token string) error {
 	errs := make([]error, len(c.e.order))
@@ -377,32 +355,4 @@ func (c *catalog) forget(ctx context.Context, token string) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
-}
-
-// fenced runs a part of the change at a connection, unless somebody has taken
-// the owner for gone and ended the change: then it must not run any more.
-func (d *announcement) fenced(ctx context.Context, n xa.ShardID, conn *backend.Conn, run func() (reply, error)) (reply, error) {
-	if !d.stored {
-		return run()
-	}
-	enter, allowed, leave := d.c.e.shards[n].Store.PartFence(d.id)
-	fence, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*closePatience)
-	defer cancel()
-	for _, q := range []string{enter, allowed} {
-		row, err := selectOne(fence, conn, q)
-		if err != nil {
-			return reply{}, fail(codeShardDown, d.c.e.name(n), err.Error()).because(err)
-		}
-		if row[0] == nil || *row[0] != "1" {
-			conn.Close() // it may hold the name
-			return reply{}, fail(codeDefinitionsDiffer, "of the statement", "another proxy has ended this definition statement, since this one seemed to be gone")
-		}
-	}
-	r, err := run()
-	if err == nil {
-		if _, errLeave := selectOne(fence, conn, leave); errLeave != nil {
-			conn.Close() // the name is free when the session ends
-		}
-	}
-	return r, err
 }

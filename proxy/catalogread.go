@@ -20,6 +20,7 @@ type shardCatalog struct {
 	defaults   map[string]string // collation by character set
 	schemas    map[string]string // collation by schema
 	collations map[string]bool
+	stuck      []change // definition statements that need a person
 }
 
 // tableFacts is a table as one shard has it. shape holds one line for each part
@@ -27,7 +28,7 @@ type shardCatalog struct {
 type tableFacts struct {
 	table plan.Table
 	shape []string
-	parts []string // of unique keys, for the shape
+	parts []string // of keys, for the shape
 }
 
 // differs names the first difference of two definitions.
@@ -57,7 +58,7 @@ const (
 		"CHARACTER_MAXIMUM_LENGTH,CHARACTER_SET_NAME,COLLATION_NAME,EXTRA,NUMERIC_PRECISION,NUMERIC_SCALE,DATETIME_PRECISION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA" + userSchemas +
 		" ORDER BY TABLE_SCHEMA,TABLE_NAME,ORDINAL_POSITION"
 
-	sqlKeys = "SELECT TABLE_SCHEMA,TABLE_NAME,INDEX_NAME,COLUMN_NAME,SUB_PART FROM information_schema.STATISTICS WHERE NON_UNIQUE=0 AND TABLE_SCHEMA" +
+	sqlKeys = "SELECT TABLE_SCHEMA,TABLE_NAME,INDEX_NAME,COLUMN_NAME,SUB_PART,NON_UNIQUE,INDEX_TYPE FROM information_schema.STATISTICS WHERE TABLE_SCHEMA" +
 		userSchemas + " ORDER BY TABLE_SCHEMA,TABLE_NAME,INDEX_NAME,SEQ_IN_INDEX"
 
 	sqlForeign = "SELECT CONSTRAINT_SCHEMA,TABLE_NAME,UNIQUE_CONSTRAINT_SCHEMA,REFERENCED_TABLE_NAME FROM information_schema.REFERENTIAL_CONSTRAINTS" +
@@ -265,6 +266,10 @@ func canonicalCollation(name string) string {
 func (sc *shardCatalog) takeKey(row []string) error {
 	t := sc.at(row)
 	if t == nil {
+		return nil
+	}
+	if row[5] != "0" { // only a shard that lacks it answers otherwise, or not at all
+		t.parts = append(t.parts, "index "+row[6]+" "+row[2]+"."+row[3]+"("+row[4]+")")
 		return nil
 	}
 	partial := row[3] == null || row[4] != null

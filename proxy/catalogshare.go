@@ -23,6 +23,9 @@ import (
 type CatalogStore interface {
 	CatalogMemberStore
 	CatalogChangeStore
+	DefinitionStore
+	// ReadObjects reads how tables and schemas are defined at this server.
+	ReadObjects(ctx context.Context, names []xamysql.ObjectName) (xamysql.Objects, error)
 }
 
 // CatalogMemberStore says which proxies there are, and what they know.
@@ -36,10 +39,20 @@ type CatalogMemberStore interface {
 // CatalogChangeStore says which definitions are being changed.
 type CatalogChangeStore interface {
 	StoreChange(ctx context.Context, change xamysql.Change) error
-	EndChange(ctx context.Context, id string) error
-	FenceChange(ctx context.Context, id string) error
-	PartFence(id string) (enter, allowed, leave string)
+	EndChange(ctx context.Context, id, runner string) error
+	TakeChange(ctx context.Context, change xamysql.Change, restore bool) error
+	PartFence(id, runner string) (enter, allowed, leave string)
 	HoldDefinitions(ctx context.Context) (release func(), err error)
+}
+
+// DefinitionStore records definition statements and how far they are.
+// docs/decisions/0013-definitions-journal.md says what for.
+type DefinitionStore interface {
+	StoreDefinition(ctx context.Context, d xamysql.Definition) error
+	Definitions(ctx context.Context, id string, outcomes ...xamysql.DefinitionOutcome) ([]xamysql.Definition, error)
+	MarkDefinition(ctx context.Context, id string, by xamysql.Change, part xamysql.DefinitionPart, why string) error
+	EndDefinition(ctx context.Context, id string, by xamysql.Change, o xamysql.DefinitionOutcome, keep int) error
+	SettleDefinition(ctx context.Context, id string, o xamysql.DefinitionOutcome) error
 }
 
 const (
@@ -417,8 +430,9 @@ func (s *share) read(ctx context.Context) {
 	})
 }
 
-// takeOver ends changes whose owner has gone: it holds the right to execute
-// definitions no more, and what it may still have running is waited for.
+// takeOver completes changes whose owner has gone or has left them: it holds the
+// right to execute definitions no more, and what it may still have running is
+// waited for.
 func (s *share) takeOver(ctx context.Context) {
 	s.mu.Lock()
 	var ids []string
@@ -433,11 +447,9 @@ func (s *share) takeOver(ctx context.Context) {
 	}
 	s.tried = time.Now()
 	s.behind.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, loadPatience)
-		defer cancel()
 		err := s.c.takeOver(ctx, ids)
 		if err != nil && !errors.Is(err, xamysql.ErrDefinitionRuns) && ctx.Err() == nil {
-			s.c.e.log.Warn("the definition statement of a proxy that has gone cannot be ended", slog.Any("err", err))
+			s.c.e.log.Warn("a definition statement that was interrupted cannot be completed now, it will be tried again", slog.Any("err", err))
 		}
 		s.wake()
 	})

@@ -100,7 +100,7 @@ var codes = []Code{ //nolint:gochecknoglobals // immutable table
 	{codeUnsupported, "HY000", "UNSUPPORTED", "Not supported across shards: %s",
 		"The proxy cannot do it exactly, so it does not do it.", RetryLater, "The text names the construct and a way round where there is one."},
 	{codePartialDDL, "HY000", "PARTIAL_DDL", "The statement was executed on a part of the shards only: %s",
-		"The text lists every shard with what happened there.", RetryLater, "Mend the cause, then run it again (with IF [NOT] EXISTS)."},
+		"The text lists every shard with what happened there. What a shard could not be asked for is executed when it answers; what it refused needs a person.", RetryLater, "SHOW DDL says what to do."},
 	{codeColumnsDiffer, "HY000", "COLUMNS_DIFFER", "Shards %s and %s answered with different columns: %s",
 		"The parts of the result do not fit together.", RetryLater, "Make the table's definition equal on all shards."},
 	{codeDefinitionsDiffer, "HY000", "DEFINITIONS_DIFFER", "Table %s is not usable: %s",

@@ -3,12 +3,11 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"xaproxy/proxy/plan"
-	"xaproxy/proxy/wire"
 	"xaproxy/xa"
 	"xaproxy/xa/xamysql"
 )
@@ -50,11 +49,17 @@ func (s *session) defineEverywhere(ctx context.Context, d *announcement, k *call
 	if err := s.storePlacement(ctx, k.plan.DDL); err != nil {
 		return nil, err
 	}
+	if d.stored {
+		if err := d.record(ctx, k, t.Parts, s.want()); err != nil {
+			d.settlePlacements(ctx, xamysql.DefinitionRefused)
+			return nil, err
+		}
+	}
 	out := &relay{s: s, several: true, parts: t.Parts, class: k.plan.Class}
-	if err := s.defineParts(ctx, d, k, out).err(s.e); err != nil {
+	r := s.defineParts(ctx, d, k, out)
+	if err := d.ended(ctx, r); err != nil {
 		return nil, err
 	}
-	s.forgetPlacement(ctx, k.plan.DDL)
 	return out, nil
 }
 
@@ -66,28 +71,45 @@ func (s *session) turnReadOnly() bool {
 	return readOnly
 }
 
+// partEnd is what became of a shard's part.
+type partEnd uint8
+
+const (
+	partUnreached partEnd = iota
+	partDone
+	partNotBegun // it will not be executed for this session
+	partRefused  // by the server
+	partUnknown  // the answer was lost
+)
+
 // defineReport is what happened at each shard.
 type defineReport struct {
 	shards []xa.ShardID
-	errs   []error // nil: executed
+	ends   []partEnd
+	errs   []error
 }
 
+// defineParts executes part after part. The first that is not executed ends it:
+// what follows would only have to be undone.
 func (s *session) defineParts(ctx context.Context, d *announcement, k *call, out *relay) defineReport {
-	var r defineReport
+	r := defineReport{ends: make([]partEnd, len(out.parts)), errs: make([]error, len(out.parts))}
+	for _, part := range out.parts {
+		r.shards = append(r.shards, shardID(part.Shard))
+	}
 	for i, part := range out.parts {
-		out.part, out.shard = i, shardID(part.Shard)
-		_, err := s.definePart(ctx, d, k, part, out)
-		r.shards = append(r.shards, out.shard)
-		r.errs = append(r.errs, err)
+		out.part, out.shard = i, r.shards[i]
+		if r.ends[i], r.errs[i] = s.definePart(ctx, d, k, part, out); r.ends[i] != partDone {
+			break
+		}
 	}
 	return r
 }
 
-func (s *session) definePart(ctx context.Context, d *announcement, k *call, part plan.Part, out *relay) (reply, error) {
+func (s *session) definePart(ctx context.Context, d *announcement, k *call, part plan.Part, out *relay) (partEnd, error) {
 	n := shardID(part.Shard)
 	conn, err := s.take(ctx, n)
 	if err != nil {
-		return reply{}, err
+		return partNotBegun, err
 	}
 	defer s.give(ctx, n, conn)
 	text := &call{plan: k.plan, sql: part.SQL} // definitions have no parameters
@@ -95,6 +117,7 @@ func (s *session) definePart(ctx context.Context, d *announcement, k *call, part
 		r, err := s.send(ctx, text, conn, nil, part, out)
 		if err == nil && r.refused == nil {
 			s.note(k.plan, n, conn, out)
+			d.mark(ctx, n, xamysql.PartDone, "")
 		}
 		if s.diag.conn == conn {
 			_ = s.diag.fetch(ctx) // before other statements follow; the statement is over whatever comes
@@ -103,47 +126,91 @@ func (s *session) definePart(ctx context.Context, d *announcement, k *call, part
 	})
 	var own *Error
 	switch {
-	case errors.As(err, &own): // it did not begin
-		return r, own
+	case errors.As(err, &own):
+		return partNotBegun, err
+	case err != nil && !k.unknownAlone(err):
+		return partNotBegun, s.lostConnection(ctx, n, err)
 	case err != nil:
-		return r, s.lostAlone(ctx, k, n, r, err)
+		return partUnknown, err
 	case r.refused != nil:
-		return r, r.refused
+		return partRefused, r.refused
 	}
-	return r, nil
+	return partDone, nil
 }
 
-// err is nil when every shard executed the statement, the shards' own error when
-// none did and all say the same, else the list of what happened where.
-func (r defineReport) err(e *engine) error {
-	var first error
-	done, same := 0, true
-	for _, err := range r.errs {
-		if err == nil {
-			done++
-			continue
+// ended records how the statement ended, and is the client's error: the server's
+// own when nothing was changed anywhere, else the list of what happened where.
+func (d *announcement) ended(ctx context.Context, r defineReport) error {
+	at := slices.IndexFunc(r.ends, func(e partEnd) bool { return e != partDone })
+	if at < 0 {
+		if err := d.conclude(ctx, xamysql.DefinitionDone); err != nil {
+			d.leave(err) // whoever completes it finds that nothing is missing
 		}
-		if first != nil && numberOf(err) != numberOf(first) {
-			same = false
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	if first == nil {
 		return nil
 	}
-	if done == 0 && same {
-		return first
+	outcome, err := d.judge(ctx, r, at)
+	if err == nil && outcome != xamysql.DefinitionOpen {
+		err = d.conclude(ctx, outcome)
 	}
-	list := make([]string, len(r.errs))
-	for i, err := range r.errs {
-		list[i] = fmt.Sprintf("%s: done", e.name(r.shards[i]))
-		if err != nil {
-			list[i] = fmt.Sprintf("%s: %v", e.name(r.shards[i]), err)
+	switch {
+	case err != nil || outcome == xamysql.DefinitionOpen:
+		d.leave(r.errs[at])
+		return d.partial(r, at, "what is missing is executed when every shard answers (SHOW DDL)")
+	case outcome == xamysql.DefinitionRefused:
+		return r.errs[at]
+	}
+	return d.partial(r, at, "its tables cannot be used before this is repaired: SHOW DDL")
+}
+
+// judge says how a statement ended whose part at was not executed; Open: it has
+// not.
+func (d *announcement) judge(ctx context.Context, r defineReport, at int) (xamysql.DefinitionOutcome, error) {
+	end, why := r.ends[at], r.errs[at]
+	switch {
+	case end == partUnknown, end == partNotBegun && (at > 0 || errors.Is(why, xamysql.ErrChangeTaken)):
+		return xamysql.DefinitionOpen, nil
+	case end == partNotBegun:
+		return xamysql.DefinitionRefused, nil
+	}
+	d.mark(ctx, r.shards[at], xamysql.PartFailed, why.Error())
+	if at > 0 {
+		return xamysql.DefinitionStuck, nil
+	}
+	same, err := d.unchanged(ctx, r.shards[at])
+	if err != nil || !same { // DROP TABLE of several tables is not one step at every server
+		return xamysql.DefinitionStuck, err
+	}
+	return xamysql.DefinitionRefused, nil
+}
+
+// leave lets the announcement stay, so that the tables are closed until somebody
+// has completed the statement.
+func (d *announcement) leave(why error) {
+	d.left = true
+	d.c.e.log.Warn("a definition statement was interrupted; it will be completed", slog.String("id", d.journal), slog.Any("err", why))
+}
+
+// partial is the error of a statement that not every shard has executed.
+func (d *announcement) partial(r defineReport, at int, next string) error {
+	list := make([]string, len(r.ends))
+	for i, n := range r.shards {
+		text := "not executed"
+		switch r.ends[i] {
+		case partDone:
+			text = "done"
+		case partNotBegun, partRefused:
+			text = r.errs[i].Error()
+		case partUnknown:
+			text = "not known: " + r.errs[i].Error()
+		case partUnreached:
 		}
+		list[i] = d.c.e.name(n) + ": " + text
 	}
-	return fail(codePartialDDL, strings.Join(list, "; ")).because(first)
+	code := codePartialDDL
+	if at == 0 {
+		code = codeOutcomeUnknown
+	}
+	return fail(code, strings.Join(list, "; ")+"; "+next).because(r.errs[at])
 }
 
 // storePlacement records the rule of a table before a shard creates it, so that
@@ -165,36 +232,4 @@ func (s *session) storePlacement(ctx context.Context, d *plan.DDL) error {
 		}
 	}
 	return nil
-}
-
-// forgetPlacement removes the rules of tables that no longer exist. What cannot
-// be removed now refuses a later CREATE with another rule, and harms nothing.
-func (s *session) forgetPlacement(ctx context.Context, d *plan.DDL) {
-	if d == nil {
-		return
-	}
-	var gone []plan.TableName
-	switch d.Verb {
-	case plan.DDLDropTable:
-		gone = d.Tables
-	case plan.DDLDropSchema:
-		gone = s.e.catalog.current().placed(d.Schema)
-	case plan.DDLOther, plan.DDLCreateTable, plan.DDLAlterTable, plan.DDLTruncateTable, plan.DDLCreateSchema, plan.DDLAlterSchema:
-	}
-	for _, t := range gone {
-		for _, n := range s.e.order {
-			if err := s.e.shards[n].Store.DeletePlacement(ctx, t.Schema, t.Name); err != nil {
-				s.e.log.Warn("delete placement", slog.String("table", t.Schema+"."+t.Name), slog.String("shard", s.e.name(n)), slog.Any("err", err))
-			}
-		}
-	}
-}
-
-// numberOf is a server's error number, 0 for other errors.
-func numberOf(err error) uint16 {
-	var packet *wire.ServerError
-	if errors.As(err, &packet) {
-		return packet.Number
-	}
-	return 0
 }

@@ -42,7 +42,7 @@ func refused(r *plan.Refusal) *Error {
 		state = "42S02"
 	case plan.CodeColumnCount:
 		state = "21S01"
-	case plan.CodeParameters, plan.CodeNoKey, plan.CodeUnsupported:
+	case plan.CodeParameters, plan.CodeNoKey, plan.CodeUnsupported, plan.CodeUnusable:
 	}
 	return (&Error{Number: uint16(r.Code), State: state, Message: r.Error()}).because(r)
 }

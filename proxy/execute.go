@@ -136,7 +136,7 @@ func changes(c plan.Class) bool {
 		return true
 	case plan.ClassInvalid, plan.ClassSelect, plan.ClassShow, plan.ClassBegin, plan.ClassCommit, plan.ClassRollback,
 		plan.ClassSavepoint, plan.ClassSet, plan.ClassUse, plan.ClassOutcome, plan.ClassKill, plan.ClassUnlock,
-		plan.ClassWarnings, plan.ClassProcesslist, plan.ClassRoute:
+		plan.ClassWarnings, plan.ClassProcesslist, plan.ClassRoute, plan.ClassDefinitions:
 	}
 	return false
 }

@@ -19,10 +19,10 @@ func (s *session) explainRoute(ctx context.Context, sql string) (*Table, error) 
 	var own *Error
 	switch {
 	case err == nil:
+	case errors.As(err, &own):
+		r.refused(own.Number, own.Message, codeOf(own.Number).Next)
 	case errors.As(err, &refusal) && refusal.Code != plan.CodeSyntax:
 		r.refused(uint16(refusal.Code), refusal.Construct, refusal.Advice)
-	case errors.As(err, &own) && !errors.As(err, &refusal):
-		r.refused(own.Number, own.Message, codeOf(own.Number).Next)
 	default:
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func bindable(p *plan.Plan) bool {
 	case plan.ClassSet:
 		return p.Pins != 0
 	case plan.ClassInvalid, plan.ClassBegin, plan.ClassCommit, plan.ClassRollback, plan.ClassSavepoint, plan.ClassUse, plan.ClassOutcome,
-		plan.ClassKill, plan.ClassUnlock, plan.ClassWarnings, plan.ClassProcesslist, plan.ClassRoute:
+		plan.ClassKill, plan.ClassUnlock, plan.ClassWarnings, plan.ClassProcesslist, plan.ClassRoute, plan.ClassDefinitions:
 	}
 	return false
 }

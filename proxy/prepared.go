@@ -63,7 +63,7 @@ func forwarded(p *plan.Plan) bool {
 	case plan.ClassSet:
 		return p.Pins != 0
 	case plan.ClassInvalid, plan.ClassDDL, plan.ClassBegin, plan.ClassCommit, plan.ClassRollback, plan.ClassSavepoint,
-		plan.ClassUse, plan.ClassOutcome, plan.ClassKill, plan.ClassUnlock, plan.ClassWarnings, plan.ClassProcesslist, plan.ClassRoute:
+		plan.ClassUse, plan.ClassOutcome, plan.ClassKill, plan.ClassUnlock, plan.ClassWarnings, plan.ClassProcesslist, plan.ClassRoute, plan.ClassDefinitions:
 	}
 	return false
 }

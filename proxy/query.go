@@ -101,6 +101,9 @@ func (s *session) byClass(ctx context.Context, k *call) error {
 	case plan.ClassRoute:
 		t, err := s.explainRoute(ctx, p.Route)
 		return s.rows(k, t, err)
+	case plan.ClassDefinitions:
+		t, err := s.showDefinitions(ctx)
+		return s.rows(k, t, err)
 	case plan.ClassInvalid:
 	}
 	return s.tell(fail(codeInternal, "a statement without a class"))

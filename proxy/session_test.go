@@ -601,6 +601,16 @@ func TestDefinitionsOnAllShards(t *testing.T) {
 	if numberOf(t, err) != 17022 || !strings.Contains(err.Error(), "s0: done") {
 		t.Errorf("%v", err)
 	}
+	if n := number(t, c, "INSERT INTO half VALUES (1),(2),(3),(4),(5)"); n != 17024 {
+		t.Errorf("error %d", n)
+	}
+	open := openDDL(t, c)
+	if len(open) != 1 {
+		t.Fatalf("%+v", open)
+	}
+	if err := w.server.ForgetDefinition(context.Background(), open[0].id); err != nil {
+		t.Fatal(err)
+	}
 	exec(t, c, "INSERT INTO half VALUES (1),(2),(3),(4),(5)")
 	exec(t, c, "ALTER TABLE half ADD COLUMN x INT")
 	if n := number(t, c, "CREATE TABLE half (id INT PRIMARY KEY)"); n != 1050 {

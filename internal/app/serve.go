@@ -289,10 +289,10 @@ func (m *Main) openPorts(ctx context.Context) error {
 		},
 		Log: m.log,
 	}
-	if err := m.openAdmin(port, key); err != nil {
+	if err := m.openData(port); err != nil {
 		return err
 	}
-	return m.openData(port)
+	return m.openAdmin(port, key)
 }
 
 func (m *Main) openAdmin(port proxy.Port, key *rsa.PrivateKey) error {
@@ -314,7 +314,7 @@ func (m *Main) openAdmin(port proxy.Port, key *rsa.PrivateKey) error {
 	port.Users, port.Key = users, key
 	var err error
 	m.admin, err = proxy.NewHandlerServer(port, admin.New(admin.Options{
-		Manager: m.manager, Shards: m.resources(), Status: m.status, Version: Version(""),
+		Manager: m.manager, Shards: m.resources(), Status: m.status, Version: Version(""), Definitions: m.data,
 	}))
 	return err
 }

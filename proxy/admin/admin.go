@@ -56,8 +56,21 @@ type Options struct {
 	Shards  []tm.Shard
 	// Status asks for the state of every shard. Safe for concurrent use.
 	Status func(context.Context) []ShardStatus
+	// Definitions knows the definition statements; *proxy.Server of the data port
+	// is one.
+	Definitions Definitions
 	// Version is what SELECT @@version answers.
 	Version string
+}
+
+// Definitions are the definition statements that the shards have recorded.
+type Definitions interface {
+	// Definitions lists them; the first column is their id.
+	Definitions(ctx context.Context) (*proxy.Table, error)
+	// RetryDefinition executes what is missing of one that needs a person.
+	RetryDefinition(ctx context.Context, id string) error
+	// ForgetDefinition settles one that needs a person, who has done so.
+	ForgetDefinition(ctx context.Context, id string) error
 }
 
 // Handler implements proxy.Handler.
@@ -87,6 +100,9 @@ func New(o Options) *Handler {
 	add(`SHOW XA TRANSACTION `+id, RoleRead, h.transaction)
 	add(`SHOW SHARDS`, RoleRead, h.shards)
 	add(`SHOW NODES`, RoleRead, h.nodes)
+	add(`SHOW DDL`, RoleRead, h.definitions)
+	add(`DDL RETRY `+id, RoleOperate, h.retryDefinition)
+	add(`DDL FORGET `+id, RoleOperate, h.forgetDefinition)
 	add(`XA RESOLVE ALL`, RoleOperate, h.resolveAll)
 	add(`XA RESOLVE `+id, RoleOperate, h.resolve)
 	add(`XA OUTCOME `+id, RoleOperate, h.outcome)
@@ -102,8 +118,8 @@ func New(o Options) *Handler {
 // and documentation.
 func Statements() []string {
 	return []string{
-		"XA RECOVER", "SHOW XA TRANSACTIONS", "SHOW XA TRANSACTION 'gtrid'", "SHOW SHARDS", "SHOW NODES",
-		"XA RESOLVE 'gtrid'", "XA RESOLVE ALL", "XA OUTCOME 'gtrid'",
+		"XA RECOVER", "SHOW XA TRANSACTIONS", "SHOW XA TRANSACTION 'gtrid'", "SHOW SHARDS", "SHOW NODES", "SHOW DDL",
+		"XA RESOLVE 'gtrid'", "XA RESOLVE ALL", "XA OUTCOME 'gtrid'", "DDL RETRY 'id'", "DDL FORGET 'id'",
 	}
 }
 

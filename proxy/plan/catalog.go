@@ -13,10 +13,10 @@ type Catalog interface {
 	Version() uint64
 	// Map is the configured placement.
 	Map() *route.Map
-	// Table returns a table's facts, or a *Refusal: CodeNoSuchTable when it does
-	// not exist on any shard, CodeUnsupported when it cannot be used and why
-	// (its definitions differ, its rule was not adopted ...). The table returned
-	// has passed Check. It is not to be changed.
+	// Table returns a table's facts, or an error with a *Refusal in its chain:
+	// CodeNoSuchTable when it does not exist on any shard, CodeUnusable when its
+	// definitions differ or its rule is not known, CodeUnsupported when it cannot
+	// be used and why. The table returned has passed Check. It is not to be changed.
 	Table(schema, name string) (*Table, error)
 	// TablesOf returns the tables and views that exist on any shard in the
 	// schemas whose name equals schema without regard to case: so compares

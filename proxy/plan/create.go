@@ -35,7 +35,8 @@ func (d *definition) createTable(n *ast.CreateTableStmt) error {
 		d.plan.bind = allShards{existing.Rule.Shards()}
 		return nil
 	}
-	if r := (*Refusal)(nil); !errors.As(err, &r) || r.Code != CodeNoSuchTable && r.Code != CodeUnsupported {
+	// IF NOT EXISTS may complete a table that some shards lack.
+	if r := (*Refusal)(nil); !errors.As(err, &r) || r.Code != CodeNoSuchTable && r.Code != CodeUnsupported && (r.Code != CodeUnusable || !n.IfNotExists) {
 		return err
 	}
 	t, refs, err := d.newTable(n, name)

@@ -190,7 +190,7 @@ func (d *definition) droppedFrom(name TableName, ifExists bool) ([]route.Shard, 
 		return t.Rule.Shards(), nil
 	}
 	var r *Refusal
-	if ifExists && errors.As(err, &r) && (r.Code == CodeNoSuchTable || r.Code == CodeUnsupported) {
+	if ifExists && errors.As(err, &r) && (r.Code == CodeNoSuchTable || r.Code == CodeUnsupported || r.Code == CodeUnusable) {
 		return d.env.Catalog.Map().Shards(), nil
 	}
 	if errors.As(err, &r) && r.Code == CodeNoSuchTable {

@@ -28,6 +28,7 @@ const (
 	ClassWarnings          // SHOW WARNINGS, SHOW ERRORS, SHOW COUNT(*) ...: asked from the last statement's connection
 	ClassProcesslist       // SHOW PROCESSLIST: of the proxy's own sessions; Full
 	ClassRoute             // EXPLAIN ROUTE: says where a statement would go; Route
+	ClassDefinitions       // SHOW DDL: of the definition statements that the shards have recorded
 )
 
 // State is a set of kinds of session state that a server keeps for a

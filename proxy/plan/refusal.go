@@ -21,6 +21,7 @@ const (
 	CodeNoSuchSchema Code = 1049  // the schema does not exist
 	CodeNoKey        Code = 17020 // a row without a usable sharding key
 	CodeUnsupported  Code = 17021 // not supported (across shards)
+	CodeUnusable     Code = 17024 // the table's definitions differ, or its placement is not known
 )
 
 // Refusal says why a statement is not executed. Nothing was sent to any shard.
@@ -48,7 +49,7 @@ func (r *Refusal) text() string {
 		text = "no sharding key: " + r.Construct
 	case CodeSyntax:
 		text = "you have an error in your SQL syntax: " + r.Construct
-	case CodeNoDatabase, CodeAccess, CodeEmpty, CodeParameters, CodeColumnCount, CodeUnknownTable, CodeNoSuchTable, CodeNoSuchSchema:
+	case CodeNoDatabase, CodeAccess, CodeEmpty, CodeParameters, CodeColumnCount, CodeUnknownTable, CodeNoSuchTable, CodeNoSuchSchema, CodeUnusable:
 	}
 	if r.Advice != "" {
 		text += "; " + r.Advice

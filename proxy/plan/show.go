@@ -45,6 +45,9 @@ func (s *shower) form() error {
 	case s.accept("PROCESSLIST"):
 		s.plan.Class, s.plan.Full = ClassProcesslist, full
 		return s.rest()
+	case s.accept("DDL"):
+		s.plan.Class = ClassDefinitions
+		return s.rest()
 	case s.accept("COLUMNS"), s.accept("FIELDS"):
 		return s.columns()
 	case s.accept("TABLES"):

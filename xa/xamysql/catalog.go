@@ -13,8 +13,9 @@ import (
 // shard before the first one executes the statement, and removes it after the last.
 type Change struct {
 	ID     string // unguessable
-	Node   uint32 // of the proxy that executes the statement
+	Node   uint32 // of the proxy that announced the statement
 	Tables string // as the proxy encodes them
+	Runner string // who alone may execute parts of it now; unguessable
 }
 
 // CatalogMember is a row of xaproxy.catalog_member: a running proxy that places rows by what it has read, and which
@@ -33,8 +34,14 @@ type CatalogView struct {
 	Changes []Change
 }
 
-// ErrDefinitionRuns says that another definition statement runs in this cluster.
-var ErrDefinitionRuns = errors.New("another definition statement is running")
+var (
+	// ErrDefinitionRuns says that another definition statement runs in this cluster.
+	ErrDefinitionRuns = errors.New("another definition statement is running")
+	// ErrChangeTaken says that somebody else executes the statement now, since its runner seemed to be gone.
+	ErrChangeTaken = errors.New("another proxy has taken this definition statement over, since its owner seemed to be gone")
+	// ErrChangeOver says that the announcement is not there any more.
+	ErrChangeOver = errors.New("this definition statement is over")
+)
 
 // definitionWait is how long the server is asked to wait for a name in one call.
 const definitionWait = time.Second
@@ -43,15 +50,18 @@ const definitionWait = time.Second
 func catalogSchema(options string) []string {
 	return []string{
 		"CREATE TABLE IF NOT EXISTS xaproxy.catalog_change (id VARBINARY(64) NOT NULL PRIMARY KEY, node_id INT UNSIGNED NOT NULL, " +
-			"tables MEDIUMBLOB NOT NULL, fenced TINYINT NOT NULL DEFAULT 0, " +
+			"tables MEDIUMBLOB NOT NULL, " + runnerColumn + ", " +
 			"created TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3))" + options,
 		"CREATE TABLE IF NOT EXISTS xaproxy.catalog_member (token VARBINARY(64) NOT NULL PRIMARY KEY, node_id INT UNSIGNED NOT NULL, " +
 			"beat BIGINT UNSIGNED NOT NULL, seen BLOB NOT NULL, drained TINYINT NOT NULL)" + options,
+		definitionSchema(options),
 	}
 }
 
-// shared runs f on a session of the node pool, at a server that is not read only. Where the tables of the shared catalog
-// are missing (an older installation), they are created.
+const runnerColumn = "runner VARBINARY(64) NOT NULL DEFAULT ''"
+
+// shared runs f on a session of the node pool, at a server that is not read only. Where tables of the shared catalog, or
+// columns of them, are missing (an older installation), they are created.
 func (s *Shard) shared(ctx context.Context, doing string, f func(control) error) error {
 	c, err := primary(ctx, s.nodes)
 	if err != nil {
@@ -59,9 +69,13 @@ func (s *Shard) shared(ctx context.Context, doing string, f func(control) error)
 	}
 	defer c.putBack()
 	err = f(c)
-	if number(err) == erNoSuchTable {
-		for _, statement := range catalogSchema(tableOptions) {
-			if _, err := c.exec(ctx, statement); err != nil {
+	if n := number(err); n == erNoSuchTable || n == erNoSuchColumn {
+		statements := catalogSchema(tableOptions)
+		if n == erNoSuchColumn {
+			statements = []string{"ALTER TABLE xaproxy.catalog_change ADD COLUMN " + runnerColumn}
+		}
+		for _, statement := range statements {
+			if _, err := c.exec(ctx, statement); err != nil && number(err) != erColumnTwice {
 				return s.fail(doing, err)
 			}
 		}
@@ -143,24 +157,37 @@ func (s *Shard) ForgetCatalogMember(ctx context.Context, token string) error {
 // StoreChange announces a change at this shard, durably.
 func (s *Shard) StoreChange(ctx context.Context, change Change) error {
 	return s.shared(ctx, "announce a change of the catalog", func(c control) error {
-		_, err := c.exec(ctx, "INSERT INTO xaproxy.catalog_change (id,node_id,tables) VALUES ("+
-			literal(change.ID)+","+digits(s.o.Node)+","+literal(change.Tables)+")")
+		_, err := c.exec(ctx, s.insertChange(change))
 		return err
 	})
 }
 
-// EndChange removes the announcement of a change that is over at every shard.
-func (s *Shard) EndChange(ctx context.Context, id string) error {
+func (s *Shard) insertChange(change Change) string {
+	return "INSERT INTO xaproxy.catalog_change (id,node_id,tables,runner) VALUES (" +
+		literal(change.ID) + "," + digits(s.o.Node) + "," + literal(change.Tables) + "," + literal(change.Runner) + ")"
+}
+
+// EndChange removes the announcement of a change that is over, unless it is another runner's: then ErrChangeTaken.
+func (s *Shard) EndChange(ctx context.Context, id, runner string) error {
 	return s.shared(ctx, "end a change of the catalog", func(c control) error {
-		_, err := c.exec(ctx, "DELETE FROM xaproxy.catalog_change WHERE id="+literal(id))
+		n, err := c.exec(ctx, "DELETE FROM xaproxy.catalog_change WHERE id="+literal(id)+" AND runner="+literal(runner))
+		if err != nil || n > 0 {
+			return err
+		}
+		left, err := c.one(ctx, "SELECT COUNT(*) FROM xaproxy.catalog_change WHERE id="+literal(id))
+		if err == nil && left != "0" {
+			err = ErrChangeTaken
+		}
 		return err
 	})
 }
 
-// FenceChange makes sure that no part of the change runs at this shard, nor ever will: the session that executes a part
-// holds a name, and looks for the unfenced announcement after it has taken it. ErrDefinitionRuns: a part is running.
-func (s *Shard) FenceChange(ctx context.Context, id string) error {
-	return s.shared(ctx, "fence a change of the catalog", func(c control) error {
+// TakeChange makes change.Runner the only one who may execute parts of the change at this shard, and makes sure that no
+// part of another's runs here, nor ever will: the session that executes a part holds a name, and looks for its runner after
+// it has taken it. ErrDefinitionRuns: a part is running. Where the announcement is missing, it is ErrChangeOver, or with
+// restore is stored again.
+func (s *Shard) TakeChange(ctx context.Context, change Change, restore bool) error {
+	return s.shared(ctx, "take a change of the catalog over", func(c control) error {
 		got, err := c.one(ctx, "SELECT GET_LOCK("+s.definitionName("part")+",1)")
 		if err != nil {
 			return err
@@ -168,7 +195,7 @@ func (s *Shard) FenceChange(ctx context.Context, id string) error {
 		if got != "1" {
 			return ErrDefinitionRuns
 		}
-		_, err = c.exec(ctx, "UPDATE xaproxy.catalog_change SET fenced=1 WHERE id="+literal(id))
+		err = s.takeChange(ctx, c, change, restore)
 		if _, errRelease := c.list(ctx, "SELECT RELEASE_LOCK("+s.definitionName("part")+")"); errRelease != nil {
 			c.drop() // the name is free when its session ends
 		}
@@ -176,12 +203,27 @@ func (s *Shard) FenceChange(ctx context.Context, id string) error {
 	})
 }
 
-// PartFence are the statements by which a session that executes a part of a change holds FenceChange off: after enter
-// has answered 1, allowed says 1 unless somebody has fenced the change; leave is for afterwards.
-func (s *Shard) PartFence(id string) (enter, allowed, leave string) {
+func (s *Shard) takeChange(ctx context.Context, c control, change Change, restore bool) error {
+	if restore {
+		_, err := c.exec(ctx, s.insertChange(change)+" ON DUPLICATE KEY UPDATE runner="+literal(change.Runner))
+		return err
+	}
+	if _, err := c.exec(ctx, "UPDATE xaproxy.catalog_change SET runner="+literal(change.Runner)+" WHERE id="+literal(change.ID)); err != nil {
+		return err
+	}
+	left, err := c.one(ctx, "SELECT COUNT(*) FROM xaproxy.catalog_change WHERE id="+literal(change.ID))
+	if err == nil && left == "0" {
+		err = ErrChangeOver
+	}
+	return err
+}
+
+// PartFence are the statements by which a session that executes a part of a change holds TakeChange off: after enter
+// has answered 1, allowed says 1 unless the change is over or another runner's; leave is for afterwards.
+func (s *Shard) PartFence(id, runner string) (enter, allowed, leave string) {
 	name := s.definitionName("part")
 	return "SELECT GET_LOCK(" + name + ",10)",
-		"SELECT COUNT(*) FROM xaproxy.catalog_change WHERE id=" + literal(id) + " AND fenced=0",
+		"SELECT COUNT(*) FROM xaproxy.catalog_change WHERE id=" + literal(id) + " AND runner=" + literal(runner),
 		"SELECT RELEASE_LOCK(" + name + ")"
 }
 

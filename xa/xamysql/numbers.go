@@ -13,6 +13,8 @@ const (
 	erNoSuchThread   = 1094
 	erTableAccess    = 1142
 	erNoSuchTable    = 1146
+	erNoSuchColumn   = 1054
+	erColumnTwice    = 1060
 	erUnknownSystem  = 1193
 	erLockTimeout    = 1205
 	erDeadlock       = 1213
