@@ -28,6 +28,7 @@ const placements = `  a: { key: k }
   b: { key: k }
   n: { key: id }
   o: { shard: s1 }
+  r: { copies: all }
 `
 
 func newDiffWorld(t *testing.T, e launch.Engine, count int) *diffWorld {

@@ -71,15 +71,26 @@ func (s *session) collect(ctx context.Context, conn *backend.Conn, out *relay) e
 	return nil
 }
 
+// ofText are the numbers of what servers say of a statement's text.
+//
+//nolint:gochecknoglobals // immutable table
+var ofText = map[string]bool{
+	"1235": true, // ER_NOT_SUPPORTED_YET: JSON in BETWEEN
+	"1287": true, // ER_WARN_DEPRECATED_SYNTAX
+	"1681": true, // ER_WARN_DEPRECATED_SYNTAX_NO_REPLACEMENT
+	"3719": true, // ER_DEPRECATED_UTF8_ALIAS
+	"3720": true, // ER_DEPRECATED_NATIONAL
+	"3778": true, // ER_WARN_DEPRECATED_UTF8MB3_COLLATION
+}
+
 // saidOnce leaves out what a server says of a statement's text, not of its rows,
 // when another part's server has said it before.
 func (s *session) saidOnce(out *relay, rows [][]*string) [][]*string {
-	const deprecated, deprecatedAlone = "1287", "1681"
 	if out.part == 0 {
 		return rows
 	}
 	kept := slices.DeleteFunc(slices.Clone(rows), func(r []*string) bool {
-		return len(r) > 1 && r[1] != nil && (*r[1] == deprecated || *r[1] == deprecatedAlone)
+		return len(r) > 1 && r[1] != nil && ofText[*r[1]]
 	})
 	n := len(rows) - len(kept)
 	out.total.Warnings -= min(out.total.Warnings, uint16(n))
