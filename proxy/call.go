@@ -48,6 +48,7 @@ func planValue(p wire.Param) plan.Value {
 	case wire.ParamBytes:
 		return bytesValue(p)
 	case wire.ParamTemporal:
+		return plan.Value{Kind: plan.ValueTemporal, Bytes: []byte(p.Text())}
 	}
 	return plan.Value{Kind: plan.ValueOther}
 }

@@ -173,7 +173,7 @@ func (b *builder) missing(rule route.Rule, have []xa.ShardID) string {
 // configuration says must agree with it, and is stored at the first sight of a
 // table that it names.
 func (b *builder) rule(ctx context.Context, name plan.TableName, t *plan.Table, have []xa.ShardID) (route.Rule, error) {
-	want, configured, err := configuredRule(b.m, t)
+	want, configured, err := b.configuredRule(ctx, t)
 	if err != nil {
 		return route.Rule{}, err
 	}
@@ -186,10 +186,13 @@ func (b *builder) rule(ctx context.Context, name plan.TableName, t *plan.Table, 
 	case known && configured:
 		return want, nil
 	case known:
-		return b.recognise(name, t, stored)
+		return b.recognise(name, stored)
 	case configured && b.e.catalog.share.runs(name): // perhaps it is being dropped
 		return route.Rule{}, b.unusable(name, "its definition is being changed")
 	case configured:
+		if err := b.adoptable(ctx, name, want, have); err != nil {
+			return route.Rule{}, err
+		}
 		return want, b.adopt(ctx, name, want)
 	}
 	return b.unplaced(name, have)
@@ -214,26 +217,6 @@ func (b *builder) storedRule(name plan.TableName) (xamysql.Placement, bool, erro
 		}
 	}
 	return found, known, nil
-}
-
-// recognise finds the rule that a stored fingerprint belongs to, for a table that
-// the configuration does not name.
-func (b *builder) recognise(name plan.TableName, t *plan.Table, stored xamysql.Placement) (route.Rule, error) {
-	for _, n := range b.m.Shards() {
-		if r := route.OnShard(n); r.Fingerprint() == stored.Fingerprint {
-			return r, nil
-		}
-	}
-	if r, err := route.Copies(b.m.Shards()); err == nil && r.Fingerprint() == stored.Fingerprint {
-		return r, nil
-	}
-	for _, c := range t.Columns {
-		r, err := shardedBy(b.m, t, c.Name)
-		if err == nil && r.Fingerprint() == stored.Fingerprint {
-			return r, nil
-		}
-	}
-	return route.Rule{}, b.unusable(name, "its rows are placed by "+stored.Rule+", which does not fit the shards of this configuration or the table's definition")
 }
 
 // adopt stores the configured rule of a table that was not created through the

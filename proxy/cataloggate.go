@@ -62,7 +62,7 @@ const refusalPatience = time.Second
 func (s *session) plan(ctx context.Context, env plan.Env, sql string) (*plan.Plan, error) {
 	snap := s.e.catalog.current()
 	env.Catalog = snap
-	p, err := s.e.planner.Plan(env, sql)
+	p, err := s.planWeighed(ctx, env, sql)
 	s.tables.planned = snap.version
 	if err == nil || !unknownTable(err) && !s.e.catalog.share.changing() {
 		return p, err
@@ -73,6 +73,22 @@ func (s *session) plan(ctx context.Context, env plan.Env, sql string) (*plan.Pla
 	return p, err
 }
 
+// planWeighed plans, asking a shard for the weights that a new table's placement
+// needs.
+func (s *session) planWeighed(ctx context.Context, env plan.Env, sql string) (*plan.Plan, error) {
+	for range bindings {
+		p, err := s.e.planner.Plan(env, sql)
+		var needed *plan.WeightsNeeded
+		if !errors.As(err, &needed) {
+			return p, err
+		}
+		if err := s.weigh(ctx, needed.Requests); err != nil {
+			return nil, err
+		}
+	}
+	return nil, fail(codeInternal, "the weights of a placement are not kept")
+}
+
 func (s *session) planSlowly(ctx context.Context, env plan.Env, sql string) (*plan.Plan, error) {
 	c := s.e.catalog
 	began := time.Now()
@@ -80,7 +96,7 @@ func (s *session) planSlowly(ctx context.Context, env plan.Env, sql string) (*pl
 		news := c.share.listen()
 		snap := c.current()
 		env.Catalog = snap
-		p, err := s.e.planner.Plan(env, sql)
+		p, err := s.planWeighed(ctx, env, sql)
 		s.tables.planned = snap.version
 		patience := refusalPatience
 		if unknownTable(err) || numberIs(err, codeDefinitionsDiffer) {

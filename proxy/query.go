@@ -20,7 +20,15 @@ import (
 func (s *session) env() plan.Env {
 	snap := s.e.catalog.current()
 	return plan.Env{Schema: s.set.state.Schema, SQLMode: s.set.sqlMode(s.e.defaults.SQLMode), Charset: s.set.charset(),
-		Connection: s.set.connection, Catalog: snap}
+		Connection: s.set.connection, TimeZone: s.timeZone(), Catalog: snap, Weights: s.e.weights}
+}
+
+// timeZone is the session's time_zone.
+func (s *session) timeZone() string {
+	if zone, given := s.set.state.TimeZone.Value(); given {
+		return zone
+	}
+	return s.e.defaults.TimeZone
 }
 
 // query answers COM_QUERY.

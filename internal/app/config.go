@@ -30,6 +30,8 @@ type Config struct {
 	Claims        ClaimsConfig           `yaml:"claims"`
 	Limits        LimitsConfig           `yaml:"limits"`
 	ServerVersion string                 `yaml:"server_version"` // shown to clients; "" = that of the lowest shard number
+
+	source []byte // the file, for the places of errors
 }
 
 // ListenConfig holds the addresses of the ports.
@@ -42,26 +44,6 @@ type ListenConfig struct {
 // ShardConfig is one server. Its permanent number is kept by the server itself.
 type ShardConfig struct {
 	DSN string `yaml:"dsn"` // user:password@tcp(host:port)/ or user:password@unix(/path)/, no schema
-}
-
-// TableConfig places one table.
-type TableConfig struct {
-	Key      string `yaml:"key"`      // sharding column
-	Function string `yaml:"function"` // jump
-	Group    string `yaml:"group"`
-	Shard    string `yaml:"shard"`  // one-shard table
-	Copies   string `yaml:"copies"` // all: reference table
-}
-
-// ways counts in how many ways the table is placed.
-func (t TableConfig) ways() int {
-	n := 0
-	for _, given := range []string{t.Key, t.Shard, t.Copies} {
-		if given != "" {
-			n++
-		}
-	}
-	return n
 }
 
 // DefaultTableConfig places tables that have no entry when they are created
@@ -177,7 +159,7 @@ func LoadConfig(path string) (*Config, error) {
 // ParseConfig decodes b, replaces ${env:NAME} and ${file:PATH} in strings that
 // may hold secrets, fills in defaults and validates.
 func ParseConfig(b []byte) (*Config, error) {
-	c := &Config{}
+	c := &Config{source: b}
 	err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(c)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, errors.New(yaml.FormatError(err, false, true))
@@ -326,27 +308,6 @@ func (c *Config) validateShards(bad func(string, ...any)) {
 			bad("shards.%s and shards.%s name one server, %s: one shard is one server", other, name, where)
 		}
 		seen[where] = name
-	}
-}
-
-func (c *Config) validateTables(bad func(string, ...any)) {
-	for _, name := range sortedKeys(c.Tables) {
-		t := c.Tables[name]
-		switch {
-		case t.Copies != "" && t.Copies != "all":
-			bad("tables.%s.copies: %q: only all is known", name, t.Copies)
-		case t.ways() > 1:
-			bad("tables.%s: give one of key, shard and copies", name)
-		case t.ways() == 0:
-			bad("tables.%s: give key (sharded), shard (one-shard table) or copies (reference table)", name)
-		case t.Shard != "" && c.Shards[t.Shard].DSN == "":
-			bad("tables.%s.shard: no shard is named %q", name, t.Shard)
-		case t.Function != "" && t.Function != "jump":
-			bad("tables.%s.function: %q is not served yet; jump is", name, t.Function)
-		}
-	}
-	if s := c.DefaultTable.Shard; s != "" && c.Shards[s].DSN == "" {
-		bad("default_table.shard: no shard is named %q", s)
 	}
 }
 

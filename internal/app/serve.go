@@ -249,16 +249,17 @@ func (m *Main) number(name string) route.Shard {
 
 func (m *Main) routeMap() (*route.Map, error) {
 	c := route.MapConfig{Tables: map[string]route.Placement{}}
+	numbers := map[string]route.Shard{}
 	for _, u := range m.shards {
+		numbers[u.name] = route.Shard(u.meta.Shard)
 		c.Shards = append(c.Shards, route.Shard(u.meta.Shard))
 	}
 	for name, t := range m.config.Tables {
-		if t.Shard != "" {
-			one := m.number(t.Shard)
-			c.Tables[name] = route.Placement{Shard: &one}
-			continue
+		p, err := t.placement(numbers)
+		if err != nil {
+			return nil, fmt.Errorf("tables.%s: %w", name, err)
 		}
-		c.Tables[name] = route.Placement{Key: t.Key, Copies: t.Copies != ""}
+		c.Tables[name] = p
 	}
 	switch d := m.config.DefaultTable; {
 	case d.Refuse:

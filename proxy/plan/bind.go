@@ -46,7 +46,7 @@ func (p *Plan) Bind(sql string, params []Value, w Weights) (Targets, error) {
 	} else {
 		s.sql, s.end = sql, len(sql)
 	}
-	b := &binding{scratch: s, params: params, weights: w}
+	b := &binding{scratch: s, params: params, weights: w, zone: p.zone}
 	targets, err := p.bind.bind(b)
 	if err != nil {
 		return Targets{}, err
@@ -173,6 +173,9 @@ func (k *keyed) match(b *binding, p predicate) ([]route.Shard, bool) {
 			continue // asked for; the next Bind has it
 		}
 		shard, ok := k.table.Rule.Place(key)
+		if !ok && k.table.Rule.Nowhere(key) {
+			continue // such a row cannot be
+		}
 		if !ok {
 			return nil, false
 		}
@@ -248,7 +251,8 @@ func (in *inserted) place(b *binding, v value, row int) (route.Shard, error) {
 	}
 	shard, ok := t.Rule.Place(key)
 	if !ok {
-		return 0, noKey("a value for "+name+" that has no place", "")
+		return 0, noKey(fmt.Sprintf("a value for %s in row %d that no shard is for (%s)", name, row+1, t.Rule.Text()),
+			"the table's placement has no range or list for it")
 	}
 	return shard, nil
 }

@@ -108,6 +108,21 @@ const (
 	TypeInet // INET4 and INET6, MariaDB
 )
 
+// typeNames are the types as people write them.
+//
+//nolint:gochecknoglobals // a table
+var typeNames = [...]string{TypeOther: "an unknown type", TypeTiny: "TINYINT", TypeSmall: "SMALLINT", TypeMedium: "MEDIUMINT", TypeInt: "INT", TypeBig: "BIGINT",
+	TypeDecimal: "DECIMAL", TypeFloat: "FLOAT", TypeDouble: "DOUBLE", TypeBit: "BIT", TypeDate: "DATE", TypeTime: "TIME", TypeDatetime: "DATETIME",
+	TypeTimestamp: "TIMESTAMP", TypeYear: "YEAR", TypeChar: "CHAR", TypeVarchar: "VARCHAR", TypeText: "TEXT", TypeBinary: "BINARY",
+	TypeVarbinary: "VARBINARY", TypeBlob: "BLOB", TypeEnum: "ENUM", TypeSet: "SET", TypeJSON: "JSON", TypeGeometry: "GEOMETRY", TypeUUID: "UUID", TypeInet: "INET"}
+
+func (t ColumnType) String() string {
+	if int(t) < len(typeNames) {
+		return typeNames[t]
+	}
+	return typeNames[TypeOther]
+}
+
 // Text reports whether the type has a character set and a collation.
 func (t ColumnType) Text() bool {
 	return t == TypeChar || t == TypeVarchar || t == TypeText || t == TypeEnum || t == TypeSet

@@ -79,7 +79,7 @@ func newTestCatalog(t testing.TB) *testCatalog {
 	}
 	c := &testCatalog{m: m, version: 1, tables: make(map[string]*Table), broken: make(map[string]*Refusal)}
 	for _, table := range testTables() {
-		rule, err := NewRule(m, table)
+		rule, err := NewRule(m, table, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/hex"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -32,6 +33,7 @@ type binding struct {
 	*scratch
 	params  []Value
 	weights Weights
+	zone    zone
 	missing []WeightRequest
 }
 
@@ -74,17 +76,33 @@ func (b *binding) literalKey(c *Column, t token, negative bool, u purpose) (rout
 	text := b.text(t)
 	switch t.kind {
 	case tokInt, tokDecimal, tokFloat:
-		if c.keyType() != route.KeyTypeInt {
-			return route.Key{}, fitInexact
-		}
-		n, f := parseNumber(text, t.kind)
-		n.negative = negative
-		return c.intKey(n, f, u)
+		return c.numberKey(text, t.kind, negative, u)
 	case tokString:
 		return b.stringKey(c, unquote(text, b.flags&lexNoBackslash == 0), u)
 	case tokHex:
 		return b.hexKey(c, text, u)
 	case tokBit, tokNString, tokOp, tokWord, tokQuoted, tokParam, tokUserVar, tokSysVar:
+	}
+	return route.Key{}, fitInexact
+}
+
+// numberKey makes the key of an unsigned number's text.
+func (c *Column) numberKey(text string, kind tokenKind, negative bool, u purpose) (route.Key, fit) {
+	//nolint:exhaustive // to no other type a number is one value
+	switch c.Type {
+	case TypeTiny, TypeSmall, TypeMedium, TypeInt, TypeBig, TypeBit:
+		n, f := parseNumber(text, kind)
+		n.negative = negative
+		return c.intKey(n, f, u)
+	case TypeYear:
+		n, f := parseNumber(text, kind)
+		n.negative = negative
+		return yearKey(n, f)
+	case TypeDecimal:
+		if kind == tokFloat {
+			return route.Key{}, fitInexact // compared as doubles
+		}
+		return c.decimalKey(text, negative, u)
 	}
 	return route.Key{}, fitInexact
 }
@@ -95,15 +113,19 @@ func (b *binding) hexKey(c *Column, text string, u purpose) (route.Key, fit) {
 	if c.keyType() != route.KeyTypeBytes {
 		return route.Key{}, fitInexact
 	}
-	digits := strings.TrimSuffix(text[2:], "'")
+	raw, ok := hexBytes(strings.TrimSuffix(text[2:], "'"))
+	if !ok {
+		return route.Key{}, fitInexact
+	}
+	return c.bytesKey(raw, u)
+}
+
+func hexBytes(digits string) ([]byte, bool) {
 	if len(digits)%2 != 0 {
 		digits = "0" + digits
 	}
 	raw, err := hex.DecodeString(digits)
-	if err != nil {
-		return route.Key{}, fitInexact
-	}
-	return c.bytesKey(raw, u)
+	return raw, err == nil
 }
 
 func (b *binding) paramKey(c *Column, v Value, u purpose) (route.Key, fit) {
@@ -117,13 +139,36 @@ func (b *binding) paramKey(c *Column, v Value, u purpose) (route.Key, fit) {
 			return c.bytesKey(v.Bytes, u)
 		}
 		return route.Key{}, fitInexact
+	case ValueTemporal:
+		return b.temporalKey(c, string(v.Bytes))
 	case ValueInt, ValueUint, ValueFloat, ValueDecimal:
-		if c.keyType() != route.KeyTypeInt {
-			return route.Key{}, fitInexact
-		}
+		return v.numberKey(c, u)
+	case ValueOther:
+	}
+	return route.Key{}, fitInexact
+}
+
+func (v Value) numberKey(c *Column, u purpose) (route.Key, fit) {
+	//nolint:exhaustive // to no other type a number is one value
+	switch c.Type {
+	case TypeTiny, TypeSmall, TypeMedium, TypeInt, TypeBig, TypeBit:
 		n, f := v.number()
 		return c.intKey(n, f, u)
-	case ValueOther:
+	case TypeYear:
+		n, f := v.number()
+		return yearKey(n, f)
+	case TypeDecimal:
+		//nolint:exhaustive // the callers have seen that it is a number
+		switch v.Kind {
+		case ValueInt:
+			text, negative := strings.CutPrefix(strconv.FormatInt(v.Int, 10), "-")
+			return c.decimalKey(text, negative, u)
+		case ValueUint:
+			return c.decimalKey(strconv.FormatUint(v.Uint, 10), false, u)
+		case ValueDecimal:
+			text, negative := strings.CutPrefix(string(v.Bytes), "-")
+			return c.decimalKey(text, negative, u)
+		}
 	}
 	return route.Key{}, fitInexact
 }
@@ -151,7 +196,7 @@ func (v Value) number() (number, fit) {
 		n, f := parseNumber(text, tokDecimal)
 		n.negative = negative
 		return n, f
-	case ValueOther, ValueNull, ValueText, ValueBinary:
+	case ValueOther, ValueNull, ValueText, ValueBinary, ValueTemporal:
 	}
 	return number{}, fitInexact
 }
@@ -225,12 +270,19 @@ func (c *Column) bits() uint {
 		return 32
 	case TypeBig:
 		return 64
+	case TypeBit:
+		return uint(c.Length)
 	}
 	return 0
 }
 
+// wide reports whether the column has numbers above those of a BIGINT.
+func (c *Column) wide() bool {
+	return c.Type == TypeBig && c.Unsigned || c.Type == TypeBit && c.Length == 64
+}
+
 func (c *Column) highest() uint64 {
-	if c.Unsigned {
+	if c.Unsigned || c.Type == TypeBit {
 		return math.MaxUint64 >> (64 - c.bits())
 	}
 	return math.MaxUint64 >> (64 - c.bits() + 1)
@@ -238,7 +290,7 @@ func (c *Column) highest() uint64 {
 
 // lowest is the magnitude of the lowest negative number.
 func (c *Column) lowest() uint64 {
-	if c.Unsigned {
+	if c.Unsigned || c.Type == TypeBit {
 		return 0
 	}
 	return 1 << (c.bits() - 1)
@@ -246,17 +298,27 @@ func (c *Column) lowest() uint64 {
 
 // stringKey makes the key of a string.
 func (b *binding) stringKey(c *Column, s string, u purpose) (route.Key, fit) {
-	switch c.keyType() {
-	case route.KeyTypeInt:
+	switch c.Type {
+	case TypeTiny, TypeSmall, TypeMedium, TypeInt, TypeBig:
 		return stringNumber(c, s, u)
-	case route.KeyTypeBytes:
+	case TypeDecimal:
+		return c.stringDecimal(s, u)
+	case TypeYear:
+		return stringYear(s)
+	case TypeDate, TypeTime, TypeDatetime, TypeTimestamp:
+		return b.temporalKey(c, s)
+	case TypeBinary, TypeVarbinary:
 		if b.flags&lexASCIIOnly != 0 && !isASCII(s) {
 			return route.Key{}, fitInexact
 		}
 		return c.bytesKey([]byte(s), u)
-	case route.KeyTypeString:
+	case TypeChar, TypeVarchar:
 		return b.textKey(c, s, u)
-	case route.KeyTypeInvalid:
+	case TypeEnum, TypeSet:
+		return b.memberKey(c, s, u)
+	case TypeUUID:
+		return uuidKey(s)
+	case TypeOther, TypeFloat, TypeDouble, TypeBit, TypeText, TypeBlob, TypeJSON, TypeGeometry, TypeInet:
 	}
 	return route.Key{}, fitInexact
 }
@@ -310,14 +372,50 @@ func (b *binding) textKey(c *Column, s string, u purpose) (route.Key, fit) {
 		// Longer than any stored text; but trailing pad or ignorable characters may
 		// make a shorter one equal: its weight tells the shard.
 	}
+	return b.weighed(c, s), fitExact
+}
+
+// weighed is the key of a text: its weight, or what asks for it.
+func (b *binding) weighed(c *Column, s string) route.Key {
 	request := WeightRequest{Charset: c.Charset, Collation: c.Collation, Text: s}
 	if b.weights != nil {
 		if weight, space, ok := b.weights.Weight(request); ok {
-			return route.Key{Kind: route.KeyText, Bytes: []byte(s)}.WithWeight(weight, space), fitExact
+			return route.Key{Kind: route.KeyText, Bytes: []byte(s)}.WithWeight(weight, space)
 		}
 	}
 	b.missing = append(b.missing, request)
-	return route.Key{Kind: route.KeyText, Bytes: []byte(s)}, fitExact
+	return route.Key{Kind: route.KeyText, Bytes: []byte(s)}
+}
+
+// memberKey makes the key of an ENUM or SET column: the weight of the text that
+// it shows. Stored is what is written exactly as the definition has it; what a
+// server would find by the collation, by number or in another order is not.
+func (b *binding) memberKey(c *Column, s string, u purpose) (route.Key, fit) {
+	if !b.understood(s) || c.Charset == "utf8mb3" && !isBMP(s) {
+		return route.Key{}, fitInexact
+	}
+	if u == toStore && !c.isMember(s) {
+		return route.Key{}, fitInexact
+	}
+	return b.weighed(c, s), fitExact
+}
+
+func (c *Column) isMember(s string) bool {
+	if c.Type == TypeEnum {
+		return slices.Contains(c.Members, s)
+	}
+	if s == "" {
+		return true
+	}
+	last := -1
+	for one := range strings.SplitSeq(s, ",") {
+		i := slices.Index(c.Members, one)
+		if i <= last {
+			return false
+		}
+		last = i
+	}
+	return true
 }
 
 // understood reports whether a text means the same to the server as here.
@@ -349,18 +447,38 @@ func isBMP(s string) bool {
 	return true
 }
 
-// keyType is the class of a column's type as a sharding key.
+// keyType is the class of a column's type as a sharding key, by itself.
 func (c *Column) keyType() route.KeyType {
-	//nolint:exhaustive // no other type can be a key
 	switch c.Type {
-	case TypeTiny, TypeSmall, TypeMedium, TypeInt, TypeBig:
+	case TypeTiny, TypeSmall, TypeMedium, TypeInt, TypeBig, TypeBit, TypeYear:
 		return route.KeyTypeInt
 	case TypeBinary, TypeVarbinary:
 		return route.KeyTypeBytes
-	case TypeChar, TypeVarchar:
+	case TypeChar, TypeVarchar, TypeEnum, TypeSet:
 		return route.KeyTypeString
+	case TypeDecimal:
+		return route.KeyTypeDecimal
+	case TypeDate:
+		return route.KeyTypeDate
+	case TypeDatetime:
+		return route.KeyTypeDatetime
+	case TypeTimestamp:
+		return route.KeyTypeTimestamp
+	case TypeTime:
+		return route.KeyTypeTime
+	case TypeUUID:
+		return route.KeyTypeUUID
+	case TypeOther, TypeFloat, TypeDouble, TypeText, TypeBlob, TypeJSON, TypeGeometry, TypeInet:
 	}
 	return route.KeyTypeInvalid
+}
+
+// keyTypeFor is the class of a column's type under a function.
+func (c *Column) keyTypeFor(f route.FunctionKind) route.KeyType {
+	if f.Signed() && c.wide() {
+		return route.KeyTypeUint
+	}
+	return c.keyType()
 }
 
 // WeightSQL is the statement that a shard answers a WeightRequest by: one row of

@@ -54,7 +54,7 @@ func (d *definition) createTable(n *ast.CreateTableStmt) error {
 // placeNew gives a new table its rule and checks it. refs are the tables that
 // it refers to.
 func (d *definition) placeNew(t *Table, refs []*ast.TableName) error {
-	rule, err := NewRule(d.env.Catalog.Map(), t)
+	rule, err := NewRule(d.env.Catalog.Map(), t, d.env.Weights)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (d *definition) copyOf(t *Table, like *ast.TableName) error {
 		return err
 	}
 	t.Columns, t.Primary, t.Unique = source.Columns, source.Primary, source.Unique
-	rule, err := NewRule(d.env.Catalog.Map(), t)
+	rule, err := NewRule(d.env.Catalog.Map(), t, d.env.Weights)
 	if err != nil {
 		return err
 	}

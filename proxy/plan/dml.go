@@ -29,7 +29,7 @@ func (p *Planner) analyse(env *Env, s *scratch, template string) (*Plan, error) 
 	}
 	plan := &Plan{
 		Uses: f.uses, Pins: f.pins, Variables: f.variables, Locking: f.locking,
-		Tables: st.names(), NumParams: s.params, flags: s.flags,
+		Tables: st.names(), NumParams: s.params, flags: s.flags, zone: zoneOf(env.TimeZone),
 	}
 	a := &analysis{env: env, facts: f, site: st, plan: plan, marks: len(s.literalTokens(s.marks[:0])), text: &s.lexed}
 	if err := a.statement(node); err != nil {

@@ -33,7 +33,7 @@ func TestServersStoreByTheListOfColumns(t *testing.T) {
 	cat := newTestCatalog(t)
 	table := &Table{Schema: "app", Name: "k", Primary: []string{"id"}, Columns: []Column{column("id", TypeInt),
 		with(column("g", TypeInt), func(c *Column) { c.Generated = true }), with(column("s", TypeInt), func(c *Column) { c.Invisible = true }), column("n", TypeInt)}}
-	rule, err := NewRule(cat.m, table)
+	rule, err := NewRule(cat.m, table, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,6 +87,7 @@ type Plan struct {
 	NumParams int         // how many ? the text has
 
 	flags lexFlags
+	zone  zone // of the session
 	bind  binder
 }
 
@@ -276,7 +277,7 @@ type Weights interface {
 // ValueKind says what a parameter is.
 type ValueKind uint8
 
-// The kinds of parameters. ValueOther (dates, times ...) is never a key.
+// The kinds of parameters. ValueOther is never a key.
 const (
 	ValueOther ValueKind = iota
 	ValueNull
@@ -286,6 +287,9 @@ const (
 	ValueDecimal // Bytes: the number's text
 	ValueText    // Bytes: in the client's character set (MYSQL_TYPE_STRING, VAR_STRING, VARCHAR)
 	ValueBinary  // Bytes: a binary string (the BLOB types)
+	// ValueTemporal is a date or time in Bytes: 2024-01-31, 2024-01-31 10:00:00.5,
+	// -101:00:00.
+	ValueTemporal
 )
 
 // Value is a decoded parameter of a prepared statement.

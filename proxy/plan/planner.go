@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 
@@ -21,7 +22,11 @@ type Env struct {
 	SQLMode    string
 	Charset    string // character_set_client
 	Connection string // character_set_connection; "" means as Charset
+	TimeZone   string // the session's time_zone, "" when it is not known
 	Catalog    Catalog
+	// Weights are needed for definitions of tables that are placed by ranges or
+	// lists of strings.
+	Weights Weights
 }
 
 // Options configures a Planner.
@@ -144,6 +149,11 @@ func (e *Env) appendKey(key []byte, flags lexFlags) []byte {
 	key = append(key, e.Schema...)
 	key = append(key, 0)
 	key = binary.BigEndian.AppendUint16(key, uint16(flags))
+	z := zoneOf(e.TimeZone)
+	if !z.known {
+		z.minutes = math.MaxInt16
+	}
+	key = binary.BigEndian.AppendUint16(key, uint16(z.minutes))
 	return binary.BigEndian.AppendUint64(key, e.Catalog.Version())
 }
 

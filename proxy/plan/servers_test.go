@@ -105,16 +105,22 @@ func numberLiterals() []string {
 // keyOf is what the planner makes of the one literal in a text.
 func keyOf(t *testing.T, c *Column, literal string, p purpose, w Weights) (route.Key, fit) {
 	t.Helper()
+	return keyIn(t, c, literal, p, "", w)
+}
+
+// keyIn is keyOf in a time zone.
+func keyIn(t *testing.T, c *Column, literal string, p purpose, zone string, w Weights) (route.Key, fit) {
+	t.Helper()
 	cat := newTestCatalog(t)
 	table := &Table{Schema: "app", Name: "k", Columns: []Column{*c}, Primary: []string{c.Name}}
-	rule, err := NewRule(cat.m, table)
+	rule, err := NewRule(cat.m, table, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	table.Rule = rule
 	cat.tables["app.k"] = table
 	text := "SELECT * FROM k WHERE id = " + literal
-	plan := mustPlan(t, New(Options{}), Env{Schema: "app", Charset: "utf8mb4", Catalog: cat}, text)
+	plan := mustPlan(t, New(Options{}), Env{Schema: "app", Charset: "utf8mb4", TimeZone: zone, Catalog: cat}, text)
 	k, ok := plan.bind.(*keyed)
 	if !ok || len(k.where) == 0 {
 		return route.Key{}, fitInexact
@@ -124,7 +130,7 @@ func keyOf(t *testing.T, c *Column, literal string, p purpose, w Weights) (route
 		t.Fatal(err)
 	}
 	s.marks = s.literalTokens(nil)
-	b := &binding{scratch: s, weights: w}
+	b := &binding{scratch: s, weights: w, zone: plan.zone}
 	return b.key(c, k.where[0][0], p)
 }
 

@@ -160,6 +160,22 @@ func (f FunctionKind) takes(t KeyType) bool {
 // numbers of 64 bits without a sign are of a class of their own.
 func (f FunctionKind) Signed() bool { return f == FunctionMod || f == FunctionRange }
 
+// Over returns the function over all shards where it does not say which.
+func (f Function) Over(all []Shard) Function {
+	switch f.Kind {
+	case FunctionJump, FunctionRing, FunctionMod:
+		if len(f.Shards) == 0 {
+			f.Shards = all
+		}
+	case FunctionSlots:
+		if len(f.Shards) == 0 && len(f.Ranges) == 0 {
+			f.Shards = all
+		}
+	case FunctionRange, FunctionList:
+	}
+	return f
+}
+
 // make checks the parameters for keys of a class.
 func (f Function) make(t KeyType) (distribution, error) {
 	if !f.Kind.takes(t) {

@@ -13,6 +13,12 @@ type Placement struct {
 	Key    string // the sharding key's column
 	Shard  *Shard // the one shard that holds the table
 	Copies bool   // a reference table: every shard holds the whole table
+
+	// Function spreads the rows of Key. Its Values have their Texts; the Keys
+	// follow from the column.
+	Function Function
+	// Group is the name of a group of tables that must be placed together; "": none.
+	Group string
 }
 
 // ways counts what the placement gives.
@@ -24,6 +30,27 @@ func (p Placement) ways() int {
 		}
 	}
 	return n
+}
+
+// shards are those that the placement names.
+func (p Placement) shards() []Shard {
+	f := p.Function
+	named := slices.Clone(f.Shards)
+	for _, s := range []*Shard{p.Shard, f.Rest} {
+		if s != nil {
+			named = append(named, *s)
+		}
+	}
+	for s := range f.Weights {
+		named = append(named, s)
+	}
+	for _, r := range f.Ranges {
+		named = append(named, r.Shard)
+	}
+	for _, v := range f.Values {
+		named = append(named, v.Shard)
+	}
+	return named
 }
 
 // DefaultKind says what happens to a table that the configuration does not name.
@@ -71,8 +98,10 @@ func NewMap(c MapConfig) (*Map, error) {
 		if p.ways() != 1 {
 			return nil, fmt.Errorf("%w: table %q needs a key, a shard or copies", ErrMap, name)
 		}
-		if p.Shard != nil && !m.has(*p.Shard) {
-			return nil, fmt.Errorf("%w: table %q is placed on shard %d, which does not exist", ErrMap, name, *p.Shard)
+		for _, s := range p.shards() {
+			if !m.has(s) {
+				return nil, fmt.Errorf("%w: table %q is placed on shard %d, which does not exist", ErrMap, name, s)
+			}
 		}
 	}
 	if c.Default.Kind == DefaultShard && !m.has(c.Default.Shard) {
@@ -94,6 +123,18 @@ func (m *Map) Lookup(schema, table string) (Placement, bool) {
 	}
 	p, ok := m.tables[table]
 	return p, ok
+}
+
+// Group returns the configured names of the group's tables, ascending.
+func (m *Map) Group(name string) []string {
+	var names []string
+	for table, p := range m.tables {
+		if name != "" && p.Group == name {
+			names = append(names, table)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Default is what happens to tables without an entry.
