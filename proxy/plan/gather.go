@@ -207,7 +207,7 @@ func (g *gatherer) plan() *Refusal {
 	switch {
 	case grouped && !g.groupsAreWhole():
 		return g.grouped()
-	case g.sel.Distinct && !g.hasKey():
+	case g.sel.Distinct && !(g.hasKey() && g.ordersDistinct()):
 		return g.distinct()
 	}
 	return g.ordered()
@@ -234,11 +234,16 @@ func (g *gatherer) hasKey() bool {
 		switch {
 		case it.expr != nil && g.isKey(it.expr):
 			return true
-		case it.expr == nil && g.sel.Fields.Fields[i].WildCard.Table.L == "" && !g.keyColumn().Invisible:
+		case it.expr == nil && !g.keyColumn().Invisible && g.covers(g.sel.Fields.Fields[i].WildCard):
 			return true
 		}
 	}
 	return false
+}
+
+// covers reports whether a * has the columns of the sharded table.
+func (g *gatherer) covers(n *ast.WildCardField) bool {
+	return n.Table.L == "" || n.Table.L == g.scope.sources[0].name
 }
 
 func (g *gatherer) keyColumn() *Column {
@@ -302,7 +307,17 @@ func (g *gatherer) key(t target) (MergeKey, WeightRequest, *Refusal) {
 	if f.itself() && t.visible != notVisible {
 		return MergeKey{Column: MergeColumn(t.visible)}, WeightRequest{}, nil
 	}
-	return MergeKey{Column: g.hide(f, t.at)}, f.text, nil
+	return MergeKey{Column: g.hide(g.ofGroup(f, t.expr), t.at)}, f.text, nil
+}
+
+// ofGroup is the form of an expression that has one value in each group. That
+// servers know of columns, not of all expressions.
+func (g *gatherer) ofGroup(f form, e ast.ExprNode) form {
+	if _, plain := g.scope.plainColumn(e); plain || g.sel.GroupBy == nil || len(mentioned(e).aggregates) > 0 {
+		return f
+	}
+	f.before, f.after = "MIN("+f.before, f.after+")"
+	return f
 }
 
 func (g *gatherer) pad(place padPlace, index int, request WeightRequest) {

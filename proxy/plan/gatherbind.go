@@ -37,7 +37,7 @@ func (g *gathering) check(b *binding) error {
 	}
 	for _, pair := range g.same {
 		if b.text(b.toks[pair[0]]) != b.text(b.toks[pair[1]]) {
-			return unsupported("a column that is neither grouped by nor an aggregate, over several shards", severalAdvice)
+			return unsupported("an expression that is in GROUP BY or ORDER BY with another literal, over several shards", severalAdvice)
 		}
 	}
 	return nil

@@ -76,7 +76,7 @@ func (gr *groups) groupBy(i int) *Refusal {
 	}
 	k := groupKey{target: t, ordinal: t.visible + 1}
 	if t.visible == notVisible {
-		k.visible = int(gr.hide(form{}, t.at))
+		k.visible = int(gr.hide(gr.ofGroup(form{}, t.expr), t.at))
 		k.ordinal = len(gr.items) + len(gr.hidden)
 	}
 	f, r := gr.scope.formOf(t.expr)
@@ -85,7 +85,7 @@ func (gr *groups) groupBy(i int) *Refusal {
 	}
 	k.key, k.request = MergeKey{Column: MergeColumn(k.visible)}, f.text
 	if !f.itself() {
-		k.key.Column = gr.hide(f, t.at)
+		k.key.Column = gr.hide(gr.ofGroup(f, t.expr), t.at)
 	}
 	gr.out.limit.pushed = gr.out.limit.pushed && gr.sortsWhole(t.expr)
 	gr.keys = append(gr.keys, k)

@@ -43,7 +43,7 @@ func (g *gatherer) orderItem(i int) (t target, constant bool, r *Refusal) {
 		r = g.severally("ORDER BY of a constant")
 	}
 	if r == nil {
-		r = g.unambiguous(mentioned(e).columns, clause)
+		r = g.ofTables(mentioned(e).columns, clause)
 	}
 	if r != nil {
 		return target{}, false, r
@@ -79,7 +79,7 @@ func (g *gatherer) groupItem(i int) (t target, r *Refusal) {
 		return target{}, r
 	}
 	if t.expr == nil {
-		if r := g.unambiguous(g.inner(e), clause); r != nil {
+		if r := g.ofTables(mentioned(e).columns, clause); r != nil {
 			return target{}, r
 		}
 		t = g.listedAs(e, at)
@@ -89,15 +89,6 @@ func (g *gatherer) groupItem(i int) (t target, r *Refusal) {
 		r = g.severally("GROUP BY of a constant")
 	}
 	return t, r
-}
-
-// inner are the names in an expression; one that stands alone is the tables' column
-// to GROUP BY, whatever the select list has.
-func (g *gatherer) inner(e ast.ExprNode) []*ast.ColumnName {
-	if _, alone := g.scope.plainColumn(e); alone {
-		return nil
-	}
-	return mentioned(e).columns
 }
 
 // position is the target of a number alone.
@@ -170,23 +161,12 @@ func (g *gatherer) sameColumn(a, b ast.ExprNode) bool {
 	return ok && also && x == y
 }
 
-// unambiguous refuses names in an expression that may be those of other items of
-// the select list, or of none of the tables' columns.
-func (g *gatherer) unambiguous(names []*ast.ColumnName, clause string) *Refusal {
+// ofTables refuses names in an expression that are not those of one of the tables'
+// columns each.
+func (g *gatherer) ofTables(names []*ast.ColumnName, clause string) *Refusal {
 	for _, name := range names {
-		t, r := g.named(name)
-		if r != nil {
-			return r
-		}
-		col, f := g.scope.column(name)
-		if f != foundOne {
+		if _, f := g.scope.column(name); f != foundOne {
 			return g.severally("the name " + name.Name.O + " in an expression of " + clause)
-		}
-		if t.expr == nil {
-			continue
-		}
-		if other, ok := g.scope.plainColumn(t.expr); !ok || other != col {
-			return g.severally("the name " + name.Name.O + " of several columns")
 		}
 	}
 	return nil
