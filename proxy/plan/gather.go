@@ -207,7 +207,7 @@ func (g *gatherer) plan() *Refusal {
 	switch {
 	case grouped && !g.groupsAreWhole():
 		return g.grouped()
-	case g.sel.Distinct && !(g.hasKey() && g.ordersDistinct()):
+	case g.sel.Distinct && (!g.hasKey() || !g.ordersDistinct()):
 		return g.distinct()
 	}
 	return g.ordered()
