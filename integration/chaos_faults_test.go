@@ -309,7 +309,7 @@ func (w *chaos) settleDefinition(ctx context.Context, q string, already uint16) 
 			return true
 		}
 		w.trace.note("%s: %v", q, err)
-		w.figures.count(&w.figures.repeated)
+		w.figures.refused(err)
 		select {
 		case <-ctx.Done(): // judge asks for what is left
 			return false

@@ -24,7 +24,7 @@ type chaosFigures struct {
 	became      map[string]int // unknown answers
 	outcomes    map[string]int
 	definitions int
-	repeated    int
+	refusals    map[string]int // of definitions, by number
 	operated    int
 	exits       int
 	violations  int
@@ -36,12 +36,13 @@ type chaosFigures struct {
 	calm        int // statements of unaffected clients
 	disturbed   map[string]int
 	settling    time.Duration // the longest
+	completing  time.Duration // the longest, of definitions
 }
 
 func newChaosFigures() *chaosFigures {
 	return &chaosFigures{
 		told: map[told]int{}, kinds: map[string]int{}, faults: map[string]int{}, verbs: map[string]int{}, errors: map[string]int{},
-		became: map[string]int{}, outcomes: map[string]int{}, disturbed: map[string]int{},
+		became: map[string]int{}, outcomes: map[string]int{}, refusals: map[string]int{}, disturbed: map[string]int{},
 	}
 }
 
@@ -70,11 +71,7 @@ func (f *chaosFigures) ended(x *chaosTxn) {
 	f.kinds[x.kind]++
 	f.statement = max(f.statement, x.ended.Sub(x.began))
 	if x.err != nil {
-		name := fmt.Sprintf("%d", errorNumber(x.err))
-		if name == "0" {
-			name = "connection lost or refused"
-		}
-		f.errors[name]++
+		f.errors[number(x.err)]++
 	}
 }
 
@@ -115,7 +112,7 @@ func (f *chaosFigures) unaffected(d time.Duration, err error, where string) {
 		f.stall, f.stallAt = d, where
 	}
 	if err != nil {
-		f.disturbed[fmt.Sprintf("%d", errorNumber(err))]++
+		f.disturbed[number(err)]++
 	}
 }
 
@@ -123,6 +120,27 @@ func (f *chaosFigures) settled(d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.settling = max(f.settling, d)
+}
+
+// refused counts an answer to a definition.
+func (f *chaosFigures) refused(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refusals[number(err)]++
+}
+
+// number is an error's number as text.
+func number(err error) string {
+	if n := errorNumber(err); n != 0 {
+		return fmt.Sprint(n)
+	}
+	return "connection lost or refused"
+}
+
+func (f *chaosFigures) defined(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.completing = max(f.completing, d)
 }
 
 func sum[K comparable](m map[K]int) int {
@@ -158,7 +176,8 @@ func (f *chaosFigures) String() string {
 	row("unknown answers, and what they were", list(f.became))
 	row("answers of XA OUTCOME", list(f.outcomes))
 	row("admin statements", f.operated)
-	row("definitions executed; repeated after an error", fmt.Sprintf("%d; %d", f.definitions, f.repeated))
+	row("definitions executed; other answers; longest until interrupted ones were completed",
+		fmt.Sprintf("%d; %s; %v", f.definitions, list(f.refusals), f.completing.Round(time.Millisecond)))
 	row("branches seen prepared and ended; longest time in doubt", fmt.Sprintf("%d; %v", f.doubts, f.doubt.Round(time.Millisecond)))
 	row("longest transaction", f.statement.Round(time.Millisecond))
 	row("statements of unaffected clients; longest; errors", fmt.Sprintf("%d; %v (%s); %s", f.calm, f.stall.Round(time.Millisecond), f.stallAt, list(f.disturbed)))

@@ -24,8 +24,8 @@ import (
 func (w *chaos) judge() {
 	began := time.Now()
 	for _, p := range w.proxies {
-		if _, err := poll(w.t.Context(), 30*time.Second+slack(), p.ready); err != nil {
-			w.t.Errorf("%v\n%s", err, p.logTail(30))
+		if _, err := poll(w.t.Context(), 30*time.Second+slack(), p.serves); err != nil {
+			w.violate(nil, "%v\n%s", err, p.logTail(30))
 			return
 		}
 	}
@@ -60,6 +60,16 @@ func (w *chaos) judge() {
 	w.judgeAccounts()
 	w.judgeOrder(txns, rows)
 	w.t.Logf("round %d: %d transactions, judged %v after the last fault; %s", w.round, len(txns), time.Since(began).Round(time.Millisecond), w.figures.line())
+}
+
+// serves asks for an answer of every shard about a table whose definition nobody changes.
+func (p *chaosProxy) serves(ctx context.Context) error {
+	db := p.open("", "timeout=1s&readTimeout=5s")
+	defer db.Close()
+	if err := readAll(ctx, db, "SELECT id FROM bank.canary WHERE n < 0"); err != nil {
+		return fmt.Errorf("scatter at proxy %s: %w", p.name, err)
+	}
+	return nil
 }
 
 // placed is a row of ledger or note as a shard holds it.
@@ -219,15 +229,9 @@ func (w *chaos) judgeOrder(txns []*chaosTxn, rows map[int64][]placed) {
 
 // settled fails while anything is left of any transaction or definition.
 func (w *chaos) settled(ctx context.Context) error {
-	errs := []error{w.c.nothingPrepared(ctx), w.c.collected(ctx)}
+	errs := []error{w.c.nothingPrepared(ctx), w.c.collected(ctx),
+		w.none(ctx, "SELECT COUNT(*) FROM xaproxy.catalog_change", "SELECT COUNT(*) FROM xaproxy.heuristic")}
 	for _, s := range w.shards {
-		for _, q := range []string{"SELECT COUNT(*) FROM xaproxy.catalog_change", "SELECT COUNT(*) FROM xaproxy.heuristic"} {
-			n, err := s.number(ctx, q)
-			if err == nil && n > 0 {
-				err = fmt.Errorf("%s: %s: %d", s.name, q, n)
-			}
-			errs = append(errs, err)
-		}
 		for _, table := range []string{"account", "canary", "ledger"} {
 			if _, err := s.number(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM bank."+table+" FOR UPDATE NOWAIT) x"); err != nil {
 				errs = append(errs, fmt.Errorf("locked: %w", err))
@@ -291,28 +295,63 @@ func (w *chaos) askLeft() {
 	}
 }
 
-// finishDefinitions makes definitions equal again where one was left on a part of the shards, as its error asks for.
+// finishDefinitions waits until the proxies have completed what was interrupted, and then drops what is left.
 func (w *chaos) finishDefinitions() {
-	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
-	defer cancel()
-	var last error
-	for ctx.Err() == nil {
+	took, err := poll(w.t.Context(), 45*time.Second+slack(), func(ctx context.Context) error {
+		_, err := w.openDefinition(ctx)
+		return errors.Join(err, w.none(ctx, "SELECT COUNT(*) FROM xaproxy.catalog_change", "SELECT COUNT(*) FROM xaproxy.ddl WHERE outcome='stuck'"))
+	})
+	w.figures.defined(took)
+	if err != nil {
+		w.violate(nil, "interrupted definitions are not completed: %v\n%s", err, w.definitions())
+		return
+	}
+	_, err = poll(w.t.Context(), 30*time.Second+slack(), func(ctx context.Context) error {
 		open, err := w.openDefinition(ctx)
-		if err == nil && open == "" {
-			return
+		if err != nil || open == "" {
+			return err
 		}
-		if open != "" {
-			if last = w.defineOnce(ctx, open); last != nil {
-				w.trace.note("%s: %v", open, last)
+		return errors.Join(fmt.Errorf("to do: %s", open), w.defineOnce(ctx, open))
+	})
+	if err != nil {
+		w.violate(nil, "definitions are not as in the beginning: %v\n%s", err, w.definitions())
+	}
+}
+
+// definitions is SHOW DDL.
+func (w *chaos) definitions() string {
+	db := w.proxies[0].open("", "timeout=1s&readTimeout=5s")
+	defer db.Close()
+	rows, err := db.QueryContext(w.t.Context(), "SHOW DDL")
+	if err != nil {
+		return err.Error()
+	}
+	defer rows.Close()
+	var b strings.Builder
+	for n := 0; rows.Next() && n < 10; n++ {
+		var id, statement, schema, state, shards, node, since, advice sql.NullString
+		if err := rows.Scan(&id, &statement, &schema, &state, &shards, &node, &since, &advice); err != nil {
+			return err.Error()
+		}
+		fmt.Fprintln(&b, id.String, statement.String, state.String, shards.String, "node", node.String, since.String)
+	}
+	return b.String()
+}
+
+// none fails while a count at any shard is not 0.
+func (w *chaos) none(ctx context.Context, counts ...string) error {
+	for _, s := range w.shards {
+		for _, q := range counts {
+			n, err := s.number(ctx, q)
+			if err == nil && n > 0 {
+				err = fmt.Errorf("%s: %s: %d", s.name, q, n)
+			}
+			if err != nil {
+				return err
 			}
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(300 * time.Millisecond):
-		}
 	}
-	open, err := w.openDefinition(w.t.Context())
-	w.violate(nil, "definitions cannot be made equal: %q, %v: %v", open, err, last)
+	return nil
 }
 
 // openDefinition is a statement that brings definitions back to those of the beginning, "" when they are.
