@@ -385,12 +385,17 @@ func (w *chaos) canary(ctx context.Context, proxy, shard int) {
 	db.SetMaxOpenConns(1)
 	id := w.on(shard)[proxy]
 	q := fmt.Sprintf("UPDATE bank.canary SET n=n+1 WHERE id=%d", id)
+	var served time.Time // when it was answered last
 	for ctx.Err() == nil {
 		began := time.Now()
 		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), 40*time.Second)
 		_, err := db.ExecContext(call, q)
 		cancel()
-		if w.quiet(proxy, shard, began) {
+		calm := w.quiet(proxy, shard, served)
+		if err == nil {
+			served = time.Now()
+		}
+		if calm {
 			w.figures.unaffected(time.Since(began), err, fmt.Sprintf("proxy %d, shard %d", proxy, shard))
 		}
 		select {
@@ -445,11 +450,9 @@ func (b *chaosBusy) quietSince() time.Time {
 	return b.until
 }
 
-// recoveryTime is how long after a fault those whom it concerned count as affected.
-const recoveryTime = 4 * time.Second
-
-// quiet reports whether proxy and shard have been left alone from some time before began until now.
-func (w *chaos) quiet(proxy, shard int, began time.Time) bool {
-	from := began.Add(-recoveryTime)
+// quiet reports whether proxy and shard have been left alone since they served last, until now, and for some time before
+// that. Until they serve again they are affected by what was done to them.
+func (w *chaos) quiet(proxy, shard int, served time.Time) bool {
+	from := served.Add(-2 * time.Second)
 	return w.proxies[proxy].busy.quietSince().Before(from) && w.shards[shard].busy.quietSince().Before(from)
 }
