@@ -111,6 +111,7 @@ func (r diffRun) differential(t *testing.T, seed uint64, statements int) *diffRe
 	for i := 0; sum.statements+count(sum.refused) < statements && sum.wrong < maxWrong; i++ {
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))
 		h := newHistory(w, fmt.Sprintf("d%d", i))
+		w.foundRows = i%3 == 2
 		if failed, m := h.stretch(newSchema(rng, r.engine), min(perSchema, statements)); m != nil {
 			sum.wrong++
 			t.Errorf("schema %d of seed %d: %s", i, seed, h.report(failed, m))
@@ -157,7 +158,7 @@ func (h *history) stretch(s *schema, statements int) (statement, *mismatch) {
 			return h.again(s, statements)
 		}
 	}
-	run := &diffClient{history: h, schema: s}
+	run := &diffClient{history: h, schema: s, odd: s.chance(3)}
 	for _, st := range append(s.fillings(), statement{check: true}) {
 		if st, m := run.fill(st); m != nil {
 			return st, m
@@ -182,6 +183,7 @@ func (h *history) again(s *schema, statements int) (statement, *mismatch) {
 type diffClient struct {
 	*history
 	*schema
+	odd bool // it changes settings
 }
 
 func (f *diffClient) one(st statement) *mismatch {
@@ -216,12 +218,21 @@ func (f *diffClient) fill(st statement) (statement, *mismatch) {
 func (f *diffClient) batch() (statement, *mismatch) {
 	var list []statement
 	inside := f.chance(2)
+	if f.odd && f.chance(3) {
+		list = append(list, f.setting())
+	}
 	if inside {
 		list = append(list, verbatim(pick(f.rng, []string{"BEGIN", "START TRANSACTION"})))
 	}
 	var points []string
 	for range 3 + f.rng.IntN(10) {
 		switch n := f.rng.IntN(20); {
+		case f.chance(30):
+			list = append(list, f.hard())
+		case f.chance(30):
+			list = append(list, f.everyKey()...)
+		case f.chance(30):
+			list = append(list, verbatim(pick(f.rng, []string{"SHOW WARNINGS", "SHOW COUNT(*) WARNINGS"})))
 		case n < 8:
 			list = append(list, f.read())
 		case n < 17:
@@ -261,6 +272,9 @@ func (h *history) report(failing statement, m *mismatch) string {
 	if dir := os.Getenv("XAPROXY_DIFF_OUT"); dir != "" {
 		name := fmt.Sprintf("%s-%d-%s-%d.sql", h.w.engine, h.w.count, strings.ReplaceAll(m.kind, " ", ""), time.Now().UnixNano()%1000000)
 		_ = os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644)
+	}
+	if len(body) > 40 {
+		text = fmt.Sprintf("%s\n(%d statements; XAPROXY_DIFF_OUT keeps them)\n", small, len(body))
 	}
 	return fmt.Sprintf("%s\n%s\nreduced, for testdata/diff:\n\n%s", failing, m, text)
 }

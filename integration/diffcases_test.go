@@ -17,6 +17,7 @@ type diffCase struct {
 	statements []statement
 	engines    []string // none: all
 	shards     int
+	foundRows  bool
 }
 
 func readCases(t *testing.T) []diffCase {
@@ -36,6 +37,7 @@ func readCases(t *testing.T) []diffCase {
 		if c.statements, settings, err = parseStatements(string(text)); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
+		c.foundRows = settings["found_rows"] == "true"
 		c.engines = strings.Fields(settings["kinds"])
 		if n := settings["shards"]; n != "" {
 			if c.shards, err = strconv.Atoi(n); err != nil {
@@ -84,6 +86,7 @@ func TestDifferentialCases(t *testing.T) {
 }
 
 func (c diffCase) run(t *testing.T, w *diffWorld, schema string) {
+	w.foundRows = c.foundRows
 	if err := w.begin(schema); err != nil {
 		t.Fatal(err)
 	}

@@ -112,6 +112,9 @@ func (g *query) predicates() {
 }
 
 func (s *schema) keyCondition(c column, name string) string {
+	if s.chance(5) {
+		return s.oddKey(c, name)
+	}
 	switch s.rng.IntN(4) {
 	case 0:
 		return fmt.Sprintf("%s IN (%s,%s)", name, s.value(c), s.value(c))

@@ -138,6 +138,9 @@ func regression(w *diffWorld, body []statement, m *mismatch) string {
 		fmt.Fprintln(&b, "# "+strings.TrimSpace(line))
 	}
 	fmt.Fprintf(&b, "kinds: %s\nshards: %d\n", w.engine, w.count)
+	if w.foundRows {
+		b.WriteString("found_rows: true\n")
+	}
 	for _, st := range body {
 		b.WriteString(st.lines())
 	}

@@ -19,20 +19,36 @@ type peer struct {
 	r    *wire.Reader
 	w    *wire.Writer
 	caps wire.Capabilities
+	// kept are the statements that are prepared, so that a text is executed again with other values.
+	kept map[string]keptStatement
 }
+
+// keptStatement is a prepared statement and the definitions that came with it: parameters, then columns.
+type keptStatement struct {
+	id          uint32
+	definitions [][]byte
+}
+
+// maxKept bounds the prepared statements of a session.
+const maxKept = 40
 
 // peerPatience bounds one answer.
 const peerPatience = time.Minute
 
-func dialPeer(addr, user, password string) (*peer, error) {
+// dialPeer logs in; foundRows asks for matched instead of changed rows.
+func dialPeer(addr, user, password string, foundRows bool) (*peer, error) {
 	conn, err := net.DialTimeout("tcp", addr, peerPatience)
 	if err != nil {
 		return nil, err
 	}
-	p := &peer{conn: conn, r: wire.NewReader(conn, 1<<30), w: wire.NewWriter(conn)}
+	p := &peer{conn: conn, r: wire.NewReader(conn, 1<<30), w: wire.NewWriter(conn), kept: map[string]keptStatement{}}
+	caps := wire.ClientCapabilities
+	if foundRows {
+		caps |= wire.FoundRows
+	}
 	_ = conn.SetDeadline(time.Now().Add(peerPatience))
 	phase := wire.NewClientPhase(wire.ClientOptions{User: user, Password: password,
-		Collation: wire.CollationUTF8MB4General, Capabilities: wire.ClientCapabilities})
+		Collation: wire.CollationUTF8MB4General, Capabilities: caps})
 	if err := phase.Run(p.r, p.w, nil); err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -77,38 +93,65 @@ func (p *peer) query(sql string) (*reply, error) {
 	return a, p.reply(a)
 }
 
-// execute prepares a text, executes it once and closes it.
+// execute prepares a text unless that is done, and executes it.
 func (p *peer) execute(sql string, params []wire.Param) (*reply, error) {
-	if err := p.send(append([]byte{byte(wire.ComStmtPrepare)}, sql...)); err != nil {
+	a := &reply{binary: true}
+	st, found := p.kept[sql]
+	if !found {
+		var err error
+		if st, err = p.prepare(sql, a); err != nil || a.err != nil {
+			return a, err
+		}
+	}
+	a.prepared = st.definitions
+	if err := p.send(wire.AppendExecute(nil, st.id, params)); err != nil {
 		return nil, err
+	}
+	return a, p.reply(a)
+}
+
+func (p *peer) prepare(sql string, a *reply) (keptStatement, error) {
+	if len(p.kept) >= maxKept {
+		if err := p.forget(); err != nil {
+			return keptStatement{}, err
+		}
+	}
+	if err := p.send(append([]byte{byte(wire.ComStmtPrepare)}, sql...)); err != nil {
+		return keptStatement{}, err
 	}
 	b, err := p.read()
 	if err != nil {
-		return nil, err
+		return keptStatement{}, err
 	}
-	a := &reply{binary: true}
 	if wire.IsError(b) {
 		a.err = wire.ParseError(b)
-		return a, nil
+		return keptStatement{}, nil
 	}
 	st, err := wire.ParsePrepared(b)
 	if err != nil {
-		return nil, err
+		return keptStatement{}, err
 	}
+	k := keptStatement{id: st.Statement}
 	for _, n := range []int{int(st.Params), int(st.Columns)} {
 		list, err := p.definitions(n)
 		if err != nil {
-			return nil, err
+			return keptStatement{}, err
 		}
-		a.prepared = append(a.prepared, list...)
+		k.definitions = append(k.definitions, list...)
 	}
-	if err := p.send(wire.AppendExecute(nil, st.Statement, params)); err != nil {
-		return nil, err
+	p.kept[sql] = k
+	return k, nil
+}
+
+// forget closes what is prepared.
+func (p *peer) forget() error {
+	for sql, st := range p.kept {
+		if err := p.send(wire.AppendStatement(nil, wire.ComStmtClose, st.id)); err != nil {
+			return err
+		}
+		delete(p.kept, sql)
 	}
-	if err := p.reply(a); err != nil {
-		return nil, err
-	}
-	return a, p.send(wire.AppendStatement(nil, wire.ComStmtClose, st.Statement))
+	return nil
 }
 
 func (p *peer) reply(a *reply) error {

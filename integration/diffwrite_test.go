@@ -43,6 +43,10 @@ func (s *schema) row(t *table, columns []column, fresh bool) []string {
 			row = append(row, lit("NULL"))
 		case c.given && s.chance(12):
 			row = append(row, "DEFAULT")
+		case c.clock != "":
+			row = append(row, pick(s.rng, []string{"NOW(6)", "DEFAULT", "CURRENT_TIMESTAMP(6)"}))
+		case c.name == "k" && c.family == familyInt && s.chance(30):
+			row = append(row, lit(pick(s.rng, []string{"'5'", "5.0", "'7 '", "4.5"})))
 		case len(c.bad) > 0 && !fresh && s.chance(150):
 			row = append(row, lit(pick(s.rng, c.bad)))
 		default:
@@ -77,8 +81,8 @@ func (s *schema) insert(t *table) statement {
 	in := &insertion{verb: pick(s.rng, []string{"INSERT", "INSERT", "INSERT", "INSERT IGNORE", "REPLACE"}), table: t.name, prepared: s.chance(4)}
 	columns := t.shown()
 	switch {
-	case len(columns) == len(t.columns) && s.chance(3):
-		// all, in the table's order
+	case s.chance(3):
+		columns = t.columns // all, in the table's order
 	default:
 		columns = slices.DeleteFunc(columns, func(c column) bool {
 			return (c.nullable || c.given) && !c.noDefault && !slices.Contains([]string{"k", "n", "u"}, c.name) && s.chance(3)
@@ -143,6 +147,9 @@ func (s *schema) update(t *table) statement {
 		if !slices.ContainsFunc(ch.set, func(x string) bool { return strings.HasPrefix(x, c.name+" ") }) {
 			ch.set = append(ch.set, c.name+" = "+s.newValue(c))
 		}
+	}
+	if t.column("clock_touched") != nil && s.chance(5) {
+		ch.set = append(ch.set, pick(s.rng, []string{"clock_touched = NOW(6)", "clock_made = CURRENT_TIMESTAMP(6)", "clock_made = clock_touched"}))
 	}
 	s.totally(t, ch)
 	return ch.render()
