@@ -13,21 +13,22 @@ func (s *schema) oddKey(c column, name string) string {
 	v := s.value(c)
 	bare := strings.Trim(plain(v), "'")
 	forms := []string{name + " = (" + v + ")", name + " <=> " + v, "NOT " + name + " <> " + v, name + " IN (" + v + ")", name + " = " + lit("NULL")}
-	switch {
-	case c.family == familyInt || c.family == familyDecimal:
+	switch c.family {
+	case familyInt, familyDecimal:
 		forms = append(forms, name+" = "+lit(quote(bare)), name+" = "+lit(quote(" "+bare)), name+" = "+lit(quote(bare+"x")),
 			name+" = "+bare+" + 0", name+" = -("+v+")", name+" = 1.0 * "+v, name+" = TRUE", name+" = "+lit("0.5"), name+" = "+lit("1e0"), name+" = 0x31",
 			name+" = "+lit("99999999999999999999999"))
-	case c.family == familyString:
+	case familyString:
 		forms = append(forms, name+" = "+v+" COLLATE utf8mb4_bin", "BINARY "+name+" = "+v, name+" = N"+plain(v), name+" = _utf8mb4"+plain(v),
 			name+" = CONCAT("+v+", '')", name+" = "+lit(quote(bare+" ")), name+" = "+lit(quote(strings.ToUpper(bare))), name+" LIKE "+v, name+" = 0",
 			name+" = x'61'")
-	case c.family == familyBinary:
+	case familyBinary:
 		forms = append(forms, name+" = "+lit("'a'"), name+" = "+lit("'a '"), name+" = "+lit("97"), name+" = _binary'a'", name+" LIKE "+v)
-	case c.family == familyTemporal:
+	case familyTemporal:
 		digits := strings.NewReplacer("-", "", ":", "", " ", "").Replace(bare)
 		forms = append(forms, name+" = "+digits, name+" = "+lit(quote(bare+" ")), name+" = "+lit(quote(bare+".000000")), name+" = "+lit(quote(bare+"x")),
 			name+" = TIMESTAMP("+v+")", name+" = CAST("+v+" AS DATETIME(6))", name+" = "+lit(quote(strings.ReplaceAll(bare, "-0", "-"))))
+	case familyFloat, familyOther: // no keys
 	}
 	return pick(s.rng, forms)
 }

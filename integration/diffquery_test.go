@@ -68,6 +68,8 @@ func (g *query) chooseTables() {
 		one(a)
 	case n < 10:
 		one(b)
+	case n == 9:
+		one(g.tables["n"])
 	case n == 10:
 		one(r)
 	case n == 11:
@@ -193,8 +195,11 @@ func (g *query) alias(it item) item {
 // everything selects * or some tables' columns.
 func (g *query) everything() {
 	for _, src := range g.sources {
-		if src.table.column("clock_made") != nil {
-			g.q.items = append(g.q.items, item{expr: src.as + "n"})
+		if len(src.table.shown()) < len(src.table.columns) {
+			g.plainList()
+			for i := range g.q.items {
+				g.q.items[i].loose = ""
+			}
 			return
 		}
 	}

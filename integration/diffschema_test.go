@@ -39,7 +39,7 @@ type column struct {
 	name     string
 	nullable bool
 	given    bool   // it has a DEFAULT, or may be left out otherwise
-	clock    string // the kind's DEFAULT and ON UPDATE are the statement's time: "", "made" or "touched"
+	clock    string // what the server gives it: the statement's time, "made" or "touched", or an "id"; "": nothing
 }
 
 // table is a generated table. Its name says how it is placed: a and b by their column k, o is at one shard, r is at every
@@ -74,6 +74,8 @@ func (t *table) create() string {
 			d += " NOT NULL"
 		}
 		switch {
+		case c.clock == "id":
+			d += " AUTO_INCREMENT"
 		case c.clock == "made":
 			d += " DEFAULT CURRENT_TIMESTAMP(6)"
 		case c.clock == "touched":
@@ -85,7 +87,11 @@ func (t *table) create() string {
 		}
 		parts = append(parts, d)
 	}
-	parts = append(parts, "PRIMARY KEY ("+strings.Join(t.primary, ",")+")")
+	primary := strings.Join(t.primary, ",")
+	if t.name == "n" {
+		primary = "id" // biz is unique since no two rows are given the same
+	}
+	parts = append(parts, "PRIMARY KEY ("+primary+")")
 	if t.unique != nil {
 		parts = append(parts, "UNIQUE KEY u ("+strings.Join(t.unique, ",")+")")
 	}
@@ -97,10 +103,11 @@ type schema struct {
 	rng    *rand.Rand
 	engine launch.Engine
 	tables map[string]*table
+	given  int // the last id that was given for n
 }
 
 func newSchema(rng *rand.Rand, e launch.Engine) *schema {
-	s := &schema{rng: rng, engine: e, tables: map[string]*table{}}
+	s := &schema{rng: rng, engine: e, tables: map[string]*table{}, given: 1000000}
 	key := s.keyKind()
 	clock := s.chance(2)
 	for _, name := range []string{"a", "b"} {
@@ -123,6 +130,9 @@ func newSchema(rng *rand.Rand, e launch.Engine) *schema {
 		s.fill(t, 2+s.rng.IntN(3))
 		s.tables[name] = t
 	}
+	s.tables["n"] = &table{name: "n", primary: []string{"biz"}, columns: []column{
+		{kind: kind{def: pick(rng, []string{"BIGINT", "INT", "BIGINT UNSIGNED"}), family: familyInt}, name: "id", given: true, clock: "id"},
+		{kind: numberKind(), name: "biz"}, {kind: numberKind(), name: "c1", nullable: true}, {kind: pick(rng, s.kinds()), name: "c2", nullable: true}}}
 	return s
 }
 

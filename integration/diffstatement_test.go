@@ -17,6 +17,7 @@ type statement struct {
 	oracle        string
 	offset, limit int            // of sql in the oracle's rows; limit < 0: none
 	loose         map[int]string // columns whose values are equal but need not look equal: a collation, or "float"
+	generated     []int          // of an INSERT into n: biz of the rows that get an id, in order
 	shape         shape          // how to make it smaller; nil: not
 }
 
@@ -49,6 +50,9 @@ func (st statement) lines() string {
 			text += fmt.Sprintf("  window: %d %d\n", st.offset, st.limit)
 		}
 	}
+	if st.generated != nil {
+		text += "  generated: " + strings.Trim(fmt.Sprint(st.generated), "[]") + "\n"
+	}
 	var loose []string
 	for i, how := range st.loose {
 		loose = append(loose, fmt.Sprintf("%d=%s", i, how))
@@ -77,7 +81,7 @@ func parseStatements(text string) ([]statement, map[string]string, error) {
 			list = append(list, statement{sql: value, prepared: word == "prepared", limit: -1})
 		case "check":
 			list = append(list, statement{check: true})
-		case "  oracle", "  window", "  loose":
+		case "  oracle", "  window", "  loose", "  generated":
 			if len(list) == 0 {
 				return nil, nil, fmt.Errorf("line %q before a statement", line)
 			}
@@ -98,6 +102,14 @@ func (st *statement) set(word, value string) error {
 	case "window":
 		_, err := fmt.Sscanf(value, "%d %d", &st.offset, &st.limit)
 		return err
+	case "generated":
+		for _, f := range strings.Fields(value) {
+			n, err := strconv.Atoi(f)
+			if err != nil {
+				return err
+			}
+			st.generated = append(st.generated, n)
+		}
 	case "loose":
 		st.loose = map[int]string{}
 		for _, f := range strings.Fields(value) {
@@ -309,7 +321,25 @@ func (in *insertion) render() statement {
 	if len(in.update) > 0 {
 		text += " ON DUPLICATE KEY UPDATE " + strings.Join(in.update, ", ")
 	}
-	return statement{sql: text, prepared: in.prepared, limit: -1, shape: in}
+	st := statement{sql: text, prepared: in.prepared, limit: -1, shape: in}
+	if in.table == "n" {
+		st.generated = in.generated()
+	}
+	return st
+}
+
+// generated are the rows of n that are given no id.
+func (in *insertion) generated() []int {
+	at := slices.Index(in.columns, "biz")
+	id := slices.Index(in.columns, "id")
+	var list []int
+	for _, row := range in.rows {
+		biz, err := strconv.Atoi(plain(row[at]))
+		if given := id >= 0 && !slices.Contains([]string{"NULL", "DEFAULT", "0"}, plain(row[id])); err == nil && !given {
+			list = append(list, biz)
+		}
+	}
+	return list
 }
 
 func (in *insertion) smaller() []shape {

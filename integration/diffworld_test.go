@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -124,6 +125,7 @@ type history struct {
 	clocks     map[string]string // the reference's time to the proxy's
 	constructs map[string]int
 	refusals   int
+	lastID     int  // the highest id that was generated
 	alike      bool // the last statement was executed on both sides: questions about it may be asked
 }
 
@@ -171,6 +173,12 @@ func (h *history) step(st statement) (refused string, m *mismatch, err error) {
 			return "", nil, err
 		}
 	}
+	if st.generated != nil && got.err == nil && want.err == nil {
+		if m, err := h.ids(st, got.ok.InsertID); m != nil || err != nil {
+			return "", m, err
+		}
+		got.ok.InsertID = want.ok.InsertID
+	}
 	m, err = h.w.comparer.replies(st, want, got, whole)
 	if err == nil && m != nil && want.err != nil && got.err != nil {
 		var other bool
@@ -179,6 +187,49 @@ func (h *history) step(st statement) (refused string, m *mismatch, err error) {
 		}
 	}
 	return "", m, err
+}
+
+// ids demands that rows which were given no id have got ids in their order, higher than any before, and that the client
+// is told the first.
+func (h *history) ids(st statement, told uint64) (*mismatch, error) {
+	h.alike = false // the proxy is asked more than the one server
+	list := strings.Trim(strings.Join(strings.Fields(fmt.Sprint(st.generated)), ","), "[]")
+	a, err := must(h.w.proxy.query("SELECT biz, id FROM n WHERE biz IN (" + list + ")"))
+	if err != nil {
+		return nil, err
+	}
+	found := map[int]int{}
+	for _, row := range a.rows {
+		f, err := a.fields(row)
+		if err != nil {
+			return nil, err
+		}
+		biz, err := strconv.Atoi(string(f[0]))
+		if err != nil {
+			return nil, err
+		}
+		if found[biz], err = strconv.Atoi(string(f[1])); err != nil {
+			return nil, err
+		}
+	}
+	for i, biz := range st.generated {
+		id := found[biz]
+		if i == 0 && uint64(id) != told {
+			return differ("generated", "the client was told %d, the first row has %d", told, id), nil
+		}
+		if id <= h.lastID {
+			return differ("generated", "id %d after %d", id, h.lastID), nil
+		}
+		h.lastID = id
+	}
+	b, err := must(h.w.proxy.query("SELECT LAST_INSERT_ID()"))
+	if err != nil {
+		return nil, err
+	}
+	if f, err := b.fields(b.rows[0]); err != nil || string(f[0]) != strconv.FormatUint(told, 10) {
+		return differ("generated", "LAST_INSERT_ID() is %s after %d was told (%v)", f, told, err), nil
+	}
+	return nil, nil
 }
 
 // errorOfARow reports whether some row of an INSERT alone has this error. Of several errors in one statement the proxy

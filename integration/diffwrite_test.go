@@ -58,7 +58,7 @@ func (s *schema) row(t *table, columns []column, fresh bool) []string {
 
 // writable is a random table, the sharded ones more often.
 func (s *schema) writable() *table {
-	return s.tables[pick(s.rng, []string{"a", "a", "a", "b", "b", "r", "o"})]
+	return s.tables[pick(s.rng, []string{"a", "a", "a", "b", "b", "r", "o", "n"})]
 }
 
 // write is a random INSERT, UPDATE or DELETE.
@@ -78,6 +78,9 @@ func (s *schema) write() statement {
 }
 
 func (s *schema) insert(t *table) statement {
+	if t.name == "n" {
+		return s.insertGenerated(t)
+	}
 	in := &insertion{verb: pick(s.rng, []string{"INSERT", "INSERT", "INSERT", "INSERT IGNORE", "REPLACE"}), table: t.name, prepared: s.chance(4)}
 	columns := t.shown()
 	switch {
@@ -105,9 +108,34 @@ func (s *schema) insert(t *table) statement {
 	return in.render()
 }
 
+// insertGenerated lets the server give ids; sometimes one is given.
+func (s *schema) insertGenerated(t *table) statement {
+	in := &insertion{verb: "INSERT", table: "n", columns: []string{"biz", "c1", "c2"}, prepared: s.chance(3)}
+	if s.chance(3) {
+		in.columns = []string{"id", "biz", "c1", "c2"}
+	}
+	for range 1 + s.rng.IntN(5) {
+		var row []string
+		if in.columns[0] == "id" {
+			row = append(row, pick(s.rng, []string{lit("NULL"), "DEFAULT", lit("0"), "NULL"}))
+			if s.chance(8) {
+				s.given += 1 + s.rng.IntN(30)
+				row[0] = lit(strconv.Itoa(s.given))
+			}
+		}
+		t.next++
+		row = append(row, lit(strconv.Itoa(t.next)))
+		for _, c := range t.columns[2:] {
+			row = append(row, s.value(c))
+		}
+		in.rows = append(in.rows, row)
+	}
+	return in.render()
+}
+
 // ordinary is a column that is in no key; n where the table has no other.
 func (s *schema) ordinary(t *table) column {
-	list := slices.DeleteFunc(t.shown(), func(c column) bool { return slices.Contains([]string{"k", "n", "u"}, c.name) })
+	list := slices.DeleteFunc(t.shown(), func(c column) bool { return slices.Contains([]string{"k", "n", "u", "biz"}, c.name) })
 	return pick(s.rng, list)
 }
 
