@@ -23,7 +23,7 @@ import (
 // XAPROXY_CHAOS is the time it runs, XAPROXY_SEED the seed of the faults, XAPROXY_CHAOS_DOC a file that gets the figures.
 // Chance finds little (the matrix is for that), but it finds what only many transactions at once do.
 func TestChaos(t *testing.T) {
-	lasts := 15 * time.Second
+	lasts := 10 * time.Second
 	if d, err := time.ParseDuration(os.Getenv("XAPROXY_CHAOS")); err == nil {
 		lasts = d
 	}
@@ -32,7 +32,7 @@ func TestChaos(t *testing.T) {
 		seed = n
 	}
 	t.Logf("seed %d, %v", seed, lasts)
-	w := newChaos(t, seed)
+	w := newChaos(t, seed, lasts)
 	began := time.Now()
 	for end := began.Add(lasts); time.Now().Before(end) && !t.Failed(); {
 		w.playRound(min(time.Until(end), chaosRound))
@@ -109,8 +109,12 @@ func (l *lockedRandom) between(a, b time.Duration) time.Duration {
 	return a + time.Duration(l.IntN(int((b-a)/time.Millisecond)+1))*time.Millisecond
 }
 
-func newChaos(t *testing.T, seed uint64) *chaos {
+func newChaos(t *testing.T, seed uint64, lasts time.Duration) *chaos {
 	t.Helper()
+	retain := "10s" // the next question for an outcome finds the claim, most times
+	if lasts < chaosRound {
+		retain = "2s"
+	}
 	w := &chaos{
 		t: t, c: newCluster(t, launch.MySQL, launch.MariaDB1011, launch.MariaDB118),
 		random: &lockedRandom{r: rand.New(rand.NewPCG(seed, 1))}, figures: newChaosFigures(), outcomes: map[string]string{},
@@ -132,7 +136,7 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 			dsn[s.name] = fmt.Sprintf("%s:%s@tcp(%s)/", s.server.User(), s.server.Password(), r.Addr())
 		}
 		p.proxyProcess = w.c.newProxy(t, name, proxySettings{
-			node: i + 1, shards: dsn, retain: "10s",
+			node: i + 1, shards: dsn, retain: retain,
 			recovery:     map[string]string{"interval": "5s"},
 			transactions: map[string]string{"lock_timeout": "2s"},
 		})
