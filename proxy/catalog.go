@@ -277,11 +277,11 @@ func (s *snapshot) shardsOf(tables []plan.TableName) []xa.ShardID {
 
 // loadShard reads what one shard has to tell.
 func loadShard(ctx context.Context, s *Shard) (*shardCatalog, error) {
-	conn, err := s.Pool.Get(ctx, backend.State{})
+	conn, err := s.own.Get(ctx, backend.State{})
 	if err != nil {
 		return nil, err
 	}
-	defer s.Pool.Put(conn)
+	defer s.own.Put(conn)
 	sc, err := readCatalog(ctx, conn)
 	if err != nil {
 		return nil, err

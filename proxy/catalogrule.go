@@ -35,7 +35,7 @@ func (b *builder) configuredRule(ctx context.Context, t *plan.Table) (route.Rule
 func (e *engine) weigh(ctx context.Context, requests []plan.WeightRequest) error {
 	var failed error
 	for _, n := range e.order {
-		err := e.weighAt(ctx, e.shards[n].Pool, requests)
+		err := e.weighAt(ctx, e.shards[n].own, requests)
 		if err == nil {
 			return nil
 		}
@@ -108,11 +108,11 @@ func wholeAt(r route.Rule, n xa.ShardID) bool {
 
 // filled reports whether a table has a row at a shard.
 func (e *engine) filled(ctx context.Context, n xa.ShardID, name plan.TableName) (bool, error) {
-	conn, err := e.shards[n].Pool.Get(ctx, backend.State{})
+	conn, err := e.shards[n].own.Get(ctx, backend.State{})
 	if err != nil {
 		return false, err
 	}
-	defer e.shards[n].Pool.Put(conn)
+	defer e.shards[n].own.Put(conn)
 	rows, err := selectRows(ctx, conn, "SELECT 1 FROM "+quoteName(name.Schema)+"."+quoteName(name.Name)+" LIMIT 1")
 	return len(rows) > 0, err
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,6 +56,7 @@ func newEngine(o Options) (*engine, error) {
 		if _, twice := e.shards[s.Number]; twice {
 			return nil, fmt.Errorf("shard number %d is given twice", s.Number)
 		}
+		s.own = backend.NewPool(s.Pool.Options(), backend.PoolOptions{MaxConns: ownConns, Log: slog.New(slog.DiscardHandler)})
 		e.shards[s.Number] = &s
 		e.order = append(e.order, s.Number)
 	}
@@ -69,6 +71,21 @@ func newEngine(o Options) (*engine, error) {
 	}
 	e.catalog = newCatalog(e, o.Map)
 	return e, nil
+}
+
+// ownConns bounds the connections to a shard for the proxy's own questions, beside
+// limits.shard_connections. They are short: a few serve all sessions.
+const ownConns = 8
+
+// close closes the connections of the proxy's own.
+func (e *engine) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
+	defer cancel()
+	var errs error
+	for _, s := range e.shards {
+		errs = errors.Join(errs, s.own.Close(ctx))
+	}
+	return errs
 }
 
 // beginAlike takes what pools have in common; sessions at all shards must begin

@@ -38,6 +38,9 @@ type Shard struct {
 	Pool, FoundRows *backend.Pool
 	// Store keeps what belongs to the shard's data; *xamysql.Shard is one.
 	Store Store
+	// own holds connections for the proxy's own questions (definitions, weights,
+	// settings), which must be answered while sessions hold all of theirs.
+	own *backend.Pool
 }
 
 // Store keeps placements and heuristic records at one shard, durably.

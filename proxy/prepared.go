@@ -93,20 +93,33 @@ func (s *session) shape(ctx context.Context, p *plan.Plan, sql string) (backend.
 		err := ask(held)
 		return out, s.unshaped(ctx, held, err)
 	}
-	try := func(n xa.ShardID) error {
-		conn, err := s.take(ctx, n)
-		if err != nil {
-			return err
-		}
-		defer s.give(ctx, n, conn)
-		return ask(conn)
-	}
+	try := func(n xa.ShardID) error { return s.askAt(ctx, n, ask) }
 	err := try(n)
 	var down *backend.DownError
 	if errors.As(err, &down) && len(p.Tables) == 0 {
-		err = s.anywhere(ctx, func(n xa.ShardID, _ *backend.Pool) error { return try(n) })
+		err = s.anywhere(ctx, try)
 	}
 	return out, err
+}
+
+// askAt asks a question that executes nothing: on a connection for sessions, where
+// an execution would find the statement prepared, unless that means to wait.
+func (s *session) askAt(ctx context.Context, n xa.ShardID, ask func(*backend.Conn) error) error {
+	conn, err := s.takeWithin(ctx, n, 0)
+	var busy *backend.BusyError
+	if errors.As(err, &busy) {
+		pool := s.e.shards[n].own
+		if conn, err = pool.Get(ctx, s.want()); err != nil {
+			return err
+		}
+		defer pool.Put(conn)
+		return ask(conn)
+	}
+	if err != nil {
+		return err
+	}
+	defer s.give(ctx, n, conn)
+	return ask(conn)
 }
 
 // shapeShard chooses a shard that has the statement's tables, and the session's

@@ -215,7 +215,10 @@ func (s *Server) client(id uint32) *client {
 // waits for the transactions of the others. When ctx ends, what is left is
 // rolled back and closed and ctx's error is returned. No session runs after it
 // returned.
-func (s *Server) Shutdown(ctx context.Context) error {
+func (s *Server) Shutdown(ctx context.Context) (err error) {
+	if s.engine != nil {
+		defer func() { err = errors.Join(err, s.engine.close(ctx)) }()
+	}
 	s.mu.Lock()
 	s.draining.Store(true)
 	open := make([]net.Listener, 0, len(s.listeners))

@@ -292,7 +292,8 @@ func (s *session) check(ctx context.Context, want backend.State) error {
 	if want == s.set.state {
 		return nil
 	}
-	return s.anywhere(ctx, func(shard xa.ShardID, pool *backend.Pool) error {
+	return s.anywhere(ctx, func(n xa.ShardID) error {
+		pool := s.e.shards[n].own
 		conn, err := pool.Get(ctx, want)
 		if err != nil {
 			return err
@@ -303,10 +304,10 @@ func (s *session) check(ctx context.Context, want backend.State) error {
 }
 
 // anywhere calls f for the first shard that answers, in order of numbers.
-func (s *session) anywhere(ctx context.Context, f func(xa.ShardID, *backend.Pool) error) error {
+func (s *session) anywhere(ctx context.Context, f func(xa.ShardID) error) error {
 	var first error
 	for _, n := range s.e.order {
-		err := f(n, s.pool(n))
+		err := f(n)
 		var down *backend.DownError
 		if err == nil || !errors.As(err, &down) || ctx.Err() != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/bits"
 	"slices"
 	"strings"
 	"time"
@@ -156,6 +157,23 @@ func (s *session) startSQL() string {
 // take gets a connection to a shard in the wanted state, outside of
 // transactions.
 func (s *session) take(ctx context.Context, n xa.ShardID) (*backend.Conn, error) {
+	return s.takeWithin(ctx, n, s.patience(n))
+}
+
+// patience is how long the session waits for a connection. While it holds others
+// by a transaction it may be one of those that wait for each other: then each
+// gives up at another time, and the first that does lets the others go on.
+func (s *session) patience(n xa.ShardID) time.Duration {
+	all := s.pool(n).Wait()
+	if s.tx == nil || len(s.tx.branches) == 0 {
+		return all
+	}
+	share := float64(bits.Reverse32(s.c.id)) / (1 << 32) // far apart for numbers that follow each other
+	return all/2 + time.Duration(share*float64(all/2))
+}
+
+// takeWithin is take with a bound of the wait.
+func (s *session) takeWithin(ctx context.Context, n xa.ShardID, wait time.Duration) (*backend.Conn, error) {
 	var conn *backend.Conn
 	switch {
 	case s.pin != nil && s.pin.shard == n:
@@ -169,7 +187,7 @@ func (s *session) take(ctx context.Context, n xa.ShardID) (*backend.Conn, error)
 	default:
 		s.dropLastAt(n)
 		var err error
-		if conn, err = s.pool(n).Get(ctx, s.want()); err != nil {
+		if conn, err = s.pool(n).GetWithin(ctx, s.want(), wait); err != nil {
 			return nil, err
 		}
 	}

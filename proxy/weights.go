@@ -49,19 +49,7 @@ func (w *weights) add(r plan.WeightRequest, v weight) {
 
 // weigh asks a shard for the weights of strings.
 func (s *session) weigh(ctx context.Context, requests []plan.WeightRequest) error {
-	return s.anywhere(ctx, func(_ xa.ShardID, pool *backend.Pool) error {
-		conn, err := pool.Get(ctx, backend.State{})
-		if err != nil {
-			return err
-		}
-		defer pool.Put(conn)
-		for _, r := range requests {
-			if err := s.e.weights.ask(ctx, conn, r); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return s.anywhere(ctx, func(n xa.ShardID) error { return s.e.weighAt(ctx, s.e.shards[n].own, requests) })
 }
 
 func (w *weights) ask(ctx context.Context, conn *backend.Conn, r plan.WeightRequest) error {

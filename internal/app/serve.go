@@ -177,7 +177,18 @@ func (u *unit) greeting() string {
 	return u.version
 }
 
+// serverStatements is MySQL's and MariaDB's default of max_prepared_stmt_count.
+const serverStatements = 16382
+
+// cachedStatements is how many prepared statements a connection keeps: those of
+// both pools of a shard leave a quarter of the server's to others.
+func cachedStatements(connections int) int {
+	const pools = 2
+	return max(1, min(backend.DefaultMaxStatements, serverStatements*3/4/(pools*max(connections, 1))))
+}
+
 func (m *Main) newPool(o backend.Options) *backend.Pool {
+	o.MaxStatements = cachedStatements(m.config.Limits.ShardConnections)
 	return backend.NewPool(o, backend.PoolOptions{
 		MaxConns: m.config.Limits.ShardConnections,
 		Wait:     m.config.Limits.PoolWait,

@@ -53,8 +53,9 @@ const (
 	DefaultDialTimeout = 5 * time.Second
 	// DefaultMaxPacket is the largest max_allowed_packet that servers know.
 	DefaultMaxPacket = 1 << 30
-	// DefaultMaxStatements times a pool's connections must stay below the
-	// server's max_prepared_stmt_count (16382).
+	// DefaultMaxStatements times the connections must stay below the server's
+	// max_prepared_stmt_count (16382). Where all clients of the server together
+	// reach it, a connection gives up what it has cached.
 	DefaultMaxStatements = 100
 )
 

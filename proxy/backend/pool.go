@@ -133,15 +133,23 @@ func (p *Pool) Stats() Stats {
 	return s
 }
 
+// Wait is how long Get waits.
+func (p *Pool) Wait() time.Duration { return p.p.Wait }
+
 // Get returns a connection that Sync can bring to the wanted state, preferably
 // one that is in it; the caller still calls Sync. Callers wait in order of
 // arrival. Errors: *DownError, *BusyError, ErrClosed, ctx's; all with
 // EffectNone.
 func (p *Pool) Get(ctx context.Context, want State) (*Conn, error) {
+	return p.GetWithin(ctx, want, p.p.Wait)
+}
+
+// GetWithin is Get with another bound of the wait; 0: not at all.
+func (p *Pool) GetWithin(ctx context.Context, want State, wait time.Duration) (*Conn, error) {
 	for {
 		c, w, err := p.tryGet(want)
 		if err == nil && w != nil {
-			c, err = p.await(ctx, w)
+			c, err = p.await(ctx, w, wait)
 		}
 		if err == nil && c == nil {
 			c, err = p.dialOne(ctx)
@@ -232,9 +240,9 @@ func (p *Pool) takeIdle(want State) *Conn {
 }
 
 // await waits for w's turn.
-func (p *Pool) await(ctx context.Context, w *waiter) (*Conn, error) {
+func (p *Pool) await(ctx context.Context, w *waiter, wait time.Duration) (*Conn, error) {
 	began := time.Now()
-	timer := time.NewTimer(p.p.Wait)
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	var err error
 	select {

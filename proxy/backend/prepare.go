@@ -18,11 +18,12 @@ type Stmt struct {
 	Warnings uint16
 }
 
-// statementKey is everything that decides what a text means.
+// statementKey is everything that decides what a text means, and how its columns
+// are described.
 type statementKey struct {
-	schema                      string
-	sqlMode, charset, collation Setting
-	text                        string
+	schema                               string
+	sqlMode, charset, collation, results Setting
+	text                                 string
 }
 
 // statements is a cache of prepared statements, least recently used out first.
@@ -66,6 +67,15 @@ func (s *statements) drop(e *list.Element) {
 	s.closing = append(s.closing, cached.stmt.ID)
 }
 
+// dropAll reports whether there was something to drop.
+func (s *statements) dropAll() bool {
+	had := s.order.Len() > 0
+	for s.order.Len() > 0 {
+		s.drop(s.order.Back())
+	}
+	return had
+}
+
 func (s *statements) dropID(id uint32) {
 	for e := s.order.Front(); e != nil; e = e.Next() {
 		if e.Value.(*cachedStmt).stmt.ID == id {
@@ -94,24 +104,17 @@ func (c *Conn) Prepare(ctx context.Context, sql string) (*Stmt, error) {
 		return nil, err
 	}
 	key := statementKey{schema: c.have.Schema, sqlMode: c.have.SQLMode,
-		charset: c.have.CharsetClient, collation: c.have.Collation, text: sql}
+		charset: c.have.CharsetClient, collation: c.have.Collation, results: c.have.CharsetResults, text: sql}
 	if stmt := c.stmts.find(key); stmt != nil && !c.unknown {
 		return stmt, nil
 	}
 	if len(sql) >= c.o.MaxPacket {
 		return nil, xa.WithEffect(fmt.Errorf("statement of %d bytes: %w", len(sql), wire.ErrPacketTooLarge), xa.EffectNone)
 	}
-	c.frameClosings()
-	c.scratch = append(append(c.scratch[:0], byte(wire.ComStmtPrepare)), sql...)
-	var sequence uint8
-	c.out, sequence = wire.AppendFrames(c.out, 0, c.scratch)
-	var stmt Stmt
-	var refused *wire.ServerError
-	err := c.converse(ctx, func() error {
-		var err error
-		stmt, refused, err = c.prepared(sequence)
-		return err
-	})
+	stmt, refused, err := c.prepareNow(ctx, sql)
+	if err == nil && refused != nil && refused.Number == errTooManyStatements && c.stmts.dropAll() {
+		stmt, refused, err = c.prepareNow(ctx, sql)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +122,23 @@ func (c *Conn) Prepare(ctx context.Context, sql string) (*Stmt, error) {
 		return nil, xa.WithEffect(fmt.Errorf("prepare: %w", refused), xa.EffectNone)
 	}
 	return c.stmts.add(key, stmt), nil
+}
+
+// errTooManyStatements: all sessions of the server together have as many as
+// max_prepared_stmt_count allows.
+const errTooManyStatements = 1461
+
+func (c *Conn) prepareNow(ctx context.Context, sql string) (stmt Stmt, refused *wire.ServerError, err error) {
+	c.frameClosings()
+	c.scratch = append(append(c.scratch[:0], byte(wire.ComStmtPrepare)), sql...)
+	var sequence uint8
+	c.out, sequence = wire.AppendFrames(c.out, 0, c.scratch)
+	err = c.converse(ctx, func() error {
+		var err error
+		stmt, refused, err = c.prepared(sequence)
+		return err
+	})
+	return stmt, refused, err
 }
 
 func (c *Conn) prepared(sequence uint8) (Stmt, *wire.ServerError, error) {

@@ -208,6 +208,58 @@ func TestPreparedStatements(t *testing.T) {
 	})
 }
 
+// TestServerThatHasNoRoomForMoreStatements makes a connection give up what it has cached.
+func TestServerThatHasNoRoomForMoreStatements(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		c := b.dial()
+		preparedCount := "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME='PREPARED_STMT_COUNT'"
+		if c.Flavor() == xamysql.FlavorMySQL {
+			preparedCount = "SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME='Prepared_stmt_count'"
+		}
+		var count int
+		if _, err := fmt.Sscan(ask(t, c, preparedCount), &count); err != nil {
+			t.Fatal(err)
+		}
+		b.exec(fmt.Sprintf("SET GLOBAL max_prepared_stmt_count=%d", count+3))
+		defer b.exec("SET GLOBAL max_prepared_stmt_count=16382")
+		for i := range 10 {
+			stmt, err := c.Prepare(t.Context(), fmt.Sprintf("SELECT %d", i))
+			if err != nil {
+				t.Fatalf("statement %d: %v", i, err)
+			}
+			if _, res := relay(t, c, wire.AppendExecute(nil, stmt.ID, nil)); res.Err != nil {
+				t.Errorf("statement %d: %v", i, res.Err)
+			}
+		}
+		b.exec("SET GLOBAL max_prepared_stmt_count=0")
+		var e *wire.ServerError
+		if _, err := c.Prepare(t.Context(), "SELECT 'more'"); !errors.As(err, &e) || e.Number != 1461 {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// TestStatementsAreKeptByWhatDescribesThem: the character set of results is told with the columns.
+func TestStatementsAreKeptByWhatDescribesThem(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		c := b.dial()
+		ids := map[uint32]bool{}
+		for _, want := range []backend.State{{}, {CharsetResults: backend.Want("latin1")}, {SQLMode: backend.Want("ANSI_QUOTES")}, {Collation: backend.Want("utf8mb4_bin")}} {
+			if err := c.Sync(t.Context(), want); err != nil {
+				t.Fatal(err)
+			}
+			stmt, err := c.Prepare(t.Context(), "SELECT 'a'")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids[stmt.ID] = true
+		}
+		if len(ids) != 4 {
+			t.Errorf("%d statements for 4 settings", len(ids))
+		}
+	})
+}
+
 func TestStatementIsPreparedAnewWhenItsColumnsChange(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		c := b.dial()
