@@ -16,10 +16,11 @@ type facts struct {
 	refs      []*ast.TableName // every reference to a table in FROM, INTO or UPDATE
 	aliases   []string         // the references' names, "" for the tables' own
 	ctes      map[string]bool
-	selects   int    // SELECTs, VALUES and TABLEs, the statement itself included
-	combined  bool   // UNION, INTERSECT, EXCEPT
-	joined    bool   // a join of any kind
-	locking   bool   // FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE
+	selects   int  // SELECTs, VALUES and TABLEs, the statement itself included
+	combined  bool // UNION, INTERSECT, EXCEPT
+	joined    bool // a join of any kind
+	locking   bool // FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE
+	locks     []*ast.SelectLockInfo
 	aggregate string // the first aggregate or window function
 	window    string // the first window function
 	unstable  string // the first function with another value elsewhere
@@ -110,6 +111,7 @@ func (f *facts) selectNode(n *ast.SelectStmt) {
 	}
 	if n.LockInfo != nil && n.LockInfo.LockType != ast.SelectLockNone {
 		f.locking = true
+		f.locks = append(f.locks, n.LockInfo)
 	}
 }
 

@@ -140,7 +140,7 @@ func (k *keyed) shards(b *binding) ([]route.Shard, error) {
 	told := false
 	for _, p := range k.where {
 		missing := len(b.missing)
-		found, ok := k.match(b, p)
+		found, ok := b.match(k.table, p)
 		if !ok {
 			b.missing = b.missing[:missing]
 			continue
@@ -157,10 +157,13 @@ func (k *keyed) shards(b *binding) ([]route.Shard, error) {
 
 // match returns the shards of a condition's values, or false when a value may
 // equal more than one key.
-func (k *keyed) match(b *binding, p predicate) ([]route.Shard, bool) {
+func (b *binding) match(t *Table, p predicate) ([]route.Shard, bool) {
 	var shards []route.Shard
-	column := k.table.column(k.table.Rule.Column())
+	column := t.column(t.Rule.Column())
 	for _, v := range p {
+		if v.nullSafe && b.isNull(v) { // the NULLs of an outer join, too
+			return nil, false
+		}
 		key, f := b.key(column, v, toCompare)
 		switch f {
 		case fitInexact:
@@ -172,8 +175,8 @@ func (k *keyed) match(b *binding, p predicate) ([]route.Shard, bool) {
 		if key.NeedsWeight() {
 			continue // asked for; the next Bind has it
 		}
-		shard, ok := k.table.Rule.Place(key)
-		if !ok && k.table.Rule.Nowhere(key) {
+		shard, ok := t.Rule.Place(key)
+		if !ok && t.Rule.Nowhere(key) {
 			continue // such a row cannot be
 		}
 		if !ok {

@@ -5,6 +5,8 @@ import (
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
 	"github.com/pingcap/tidb/pkg/parser/mysql"
+
+	"xaproxy/proxy/route"
 )
 
 // analyse plans a statement from its template.
@@ -72,9 +74,9 @@ func (a *analysis) statement(node ast.StmtNode) error {
 	case *ast.SelectStmt:
 		return a.query(n)
 	case *ast.SetOprStmt:
-		return a.query(nil)
+		return a.query(n)
 	case *ast.DoStmt:
-		return a.query(nil)
+		return a.query(n)
 	case *ast.SetStmt:
 		return a.userVariables(n)
 	case *ast.InsertStmt:
@@ -103,36 +105,6 @@ func (a *analysis) userVariables(n *ast.SetStmt) error {
 		return unsupported("a table in SET", "")
 	}
 	a.plan.bind = a.constant()
-	return nil
-}
-
-// query plans SELECT and its like. sel is nil for what is not a plain SELECT.
-func (a *analysis) query(sel *ast.SelectStmt) error {
-	a.plan.Class = ClassSelect
-	a.plan.Reader = true // every function is known
-	switch a.site.kind {
-	case siteNone:
-		a.plan.bind = a.constant()
-		return nil
-	case siteOne:
-		if err := a.besideTables(); err != nil {
-			return err
-		}
-		a.plan.bind = oneShard{a.site.shard}
-		return nil
-	case siteSchema:
-		return a.describeSchema(sel)
-	case siteSharded:
-	}
-	if err := a.besideTables(); err != nil {
-		return err
-	}
-	if sel == nil || !a.direct(sel.From) {
-		return unsupported("the sharded table "+a.site.sharded.Name+" in a subquery or set operation", "read it by a statement of its own")
-	}
-	k := &keyed{table: a.site.sharded, where: a.predicates(sel.Where), clock: a.clocked()}
-	k.gather, k.several = a.gather(sel)
-	a.plan.bind = k
 	return nil
 }
 
@@ -173,17 +145,26 @@ func (a *analysis) direct(from *ast.TableRefsClause) bool {
 
 // everywhere says why a statement would not do the same on every shard.
 func (a *analysis) everywhere(advice string) *Refusal {
+	if f := a.facts; f.selects > 1 || f.selects == 1 && a.plan.Class != ClassSelect {
+		return unsupported("a subquery over several shards of "+a.site.sharded.Name, advice)
+	}
+	return a.alike()
+}
+
+// alike says why the functions of a statement would not have the same values on
+// every shard.
+func (a *analysis) alike() *Refusal {
 	table := a.site.sharded.Name
 	switch f := a.facts; {
-	case f.selects > 1 || f.selects == 1 && a.plan.Class != ClassSelect:
-		return unsupported("a subquery over several shards of "+table, advice)
 	case f.unstable != "":
 		return unsupported(f.unstable+" over several shards of "+table, "give its value instead: every shard would have another one")
 	case f.session != "":
 		return unsupported(f.session+" over several shards of "+table, "give its value instead")
 	case f.defaults:
-		if c := a.site.sharded.volatileColumn(); c != "" {
-			return unsupported("DEFAULT with the default of "+table+"."+c+" over several shards", "give its value instead: every shard would have another one")
+		for _, t := range a.site.tables {
+			if c := t.volatileColumn(); c != "" {
+				return unsupported("DEFAULT with the default of "+t.Name+"."+c+" over several shards", "give its value instead: every shard would have another one")
+			}
 		}
 	}
 	return nil
@@ -259,9 +240,14 @@ func (a *analysis) writeSite() (bool, error) {
 		return true, unsupported("a write to a common table expression", "")
 	case siteSchema:
 		return true, unsupported("a write to information_schema", "")
+	case siteCopies:
+		return true, unsupported("a write to the reference table "+a.site.tables[0].Name, "")
 	case siteOne, siteSharded:
 	}
 	if err := a.besideTables(); err != nil {
+		return true, err
+	}
+	if err := a.writesApart(); err != nil {
 		return true, err
 	}
 	for _, t := range a.site.tables {
@@ -274,6 +260,21 @@ func (a *analysis) writeSite() (bool, error) {
 		return true, nil
 	}
 	return false, nil
+}
+
+// writesApart refuses writes whose tables are not all on one shard: a sharded table
+// with another one, or a reference table that is not only read.
+func (a *analysis) writesApart() error {
+	if t := a.site.sharded; t != nil && len(a.facts.refs) != 1 {
+		return unsupported("a write to the sharded table "+t.Name+" together with another table, or twice", "write the tables one by one")
+	}
+	inserts := a.plan.Class == ClassInsert || a.plan.Class == ClassReplace
+	for i, ref := range a.facts.refs {
+		if t := a.site.of[ref]; t != nil && t.Rule.Kind() == route.RuleCopies && (i == 0 || !inserts) {
+			return unsupported("a write with the reference table "+t.Name, "read it by a statement of its own")
+		}
+	}
+	return nil
 }
 
 func delayed(p mysql.PriorityEnum) bool { return p == mysql.DelayedPriority }

@@ -30,7 +30,7 @@ func (p *Planner) explain(env *Env, l *lexed) (*Plan, bool, error) {
 		return nil, true, unsupported("EXPLAIN with @@"+of.Variables[0], "give its value instead")
 	}
 	switch of.bind.(type) {
-	case anyShard, oneShard, *keyed:
+	case anyShard, oneShard, *keyed, *joined:
 	default:
 		return nil, true, unsupported("EXPLAIN of this statement", "")
 	}

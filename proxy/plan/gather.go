@@ -2,7 +2,6 @@ package plan
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
 )
@@ -47,8 +46,9 @@ const severalAdvice = "give the sharding key, or combine the rows in the applica
 type gatherer struct {
 	*analysis
 	sel    *ast.SelectStmt
+	main   *block
 	at     clauses
-	scope  scope
+	scope  *scope // main's
 	items  []item
 	hidden []piece
 	out    gathering
@@ -72,11 +72,11 @@ type target struct {
 const notVisible = -1
 
 // gather plans a SELECT for several shards, or says why it cannot be.
-func (a *analysis) gather(sel *ast.SelectStmt) (*gathering, *Refusal) {
+func (a *analysis) gather(sel *ast.SelectStmt, main *block) (*gathering, *Refusal) {
 	if r := a.gatherable(sel); r != nil {
 		return nil, r
 	}
-	g := &gatherer{analysis: a, sel: sel}
+	g := &gatherer{analysis: a, sel: sel, main: main, scope: &main.scope}
 	if sel.Kind != ast.SelectStmtKindSelect {
 		if sel.OrderBy != nil || sel.Limit != nil {
 			return nil, a.severally("TABLE with ORDER BY or LIMIT")
@@ -113,7 +113,7 @@ func (a *analysis) gatherable(sel *ast.SelectStmt) *Refusal {
 	case sel.LockInfo != nil && sel.Limit != nil && skipsLocked(sel.LockInfo.LockType):
 		return a.severally("SKIP LOCKED with LIMIT")
 	}
-	return a.everywhere(severalAdvice)
+	return a.alike()
 }
 
 // skipsLocked: with LIMIT every shard would lock rows that the client does not
@@ -130,7 +130,6 @@ func (g *gatherer) open() *Refusal {
 		return g.severally("this spelling of a SELECT")
 	}
 	g.at = at
-	g.scope = g.scopeOf(sel.From)
 	g.out.merge.Limit = -1
 	for i, f := range sel.Fields.Fields {
 		g.items = append(g.items, g.item(f, at.items[i]))
@@ -152,16 +151,6 @@ func (c *clauses) fit(sel *ast.SelectStmt) bool {
 	}
 	return sel.Fields != nil && len(c.items) == len(sel.Fields.Fields) && len(c.group) == group && len(c.order) == order &&
 		(sel.Having == nil) == c.having.empty() && (sel.Limit == nil) == c.limit.empty()
-}
-
-func (a *analysis) scopeOf(*ast.TableRefsClause) scope {
-	t := a.site.sharded
-	ref := a.facts.refs[0]
-	s := source{name: ref.Name.L, schema: t.Schema, table: t}
-	if alias := a.facts.aliases[0]; alias != "" {
-		s.name, s.schema = strings.ToLower(alias), ""
-	}
-	return scope{[]source{s}}
 }
 
 // item reads one item of the select list. A name that is written as a string
@@ -203,7 +192,7 @@ func (g *gatherer) readLimit(n *ast.Limit) *Refusal {
 
 // plan chooses how the rows are combined.
 func (g *gatherer) plan() *Refusal {
-	grouped := g.sel.GroupBy != nil || g.facts.aggregate != ""
+	grouped := g.sel.GroupBy != nil || g.aggregates()
 	switch {
 	case grouped && !g.groupsAreWhole():
 		return g.grouped()
@@ -211,6 +200,19 @@ func (g *gatherer) plan() *Refusal {
 		return g.distinct()
 	}
 	return g.ordered()
+}
+
+// aggregates reports whether the SELECT itself has aggregates.
+func (g *gatherer) aggregates() bool {
+	m := &mention{}
+	g.sel.Fields.Accept(m)
+	if g.sel.Having != nil {
+		g.sel.Having.Accept(m)
+	}
+	if g.sel.OrderBy != nil {
+		g.sel.OrderBy.Accept(m)
+	}
+	return len(m.aggregates) > 0 || m.aggregateLike
 }
 
 // groupsAreWhole reports whether every group has its rows on one shard: the
@@ -228,27 +230,28 @@ func (g *gatherer) groupsAreWhole() bool {
 }
 
 // hasKey reports whether the rows of two shards differ in the select list, since
-// the sharding key is there.
+// a sharding key is there.
 func (g *gatherer) hasKey() bool {
 	for i, it := range g.items {
-		switch {
-		case it.expr != nil && g.isKey(it.expr):
-			return true
-		case it.expr == nil && !g.keyColumn().Invisible && g.covers(g.sel.Fields.Fields[i].WildCard):
+		if it.expr != nil && g.isKey(it.expr) || it.expr == nil && g.starredKey(g.sel.Fields.Fields[i].WildCard) {
 			return true
 		}
 	}
 	return false
 }
 
-// covers reports whether a * has the columns of the sharded table.
-func (g *gatherer) covers(n *ast.WildCardField) bool {
-	return n.Table.L == "" || n.Table.L == g.scope.sources[0].name
+// starredKey reports whether a * has a sharding key among its columns.
+func (g *gatherer) starredKey(n *ast.WildCardField) bool {
+	return slices.ContainsFunc(g.scope.sources, func(s source) bool {
+		return s.leaf != nil && !s.nullable && !s.table.column(s.leaf.key()).Invisible && (n.Table.L == "" || n.Table.L == s.name)
+	})
 }
 
-func (g *gatherer) keyColumn() *Column {
-	t := g.site.sharded
-	return t.column(t.Rule.Column())
+// isKey reports whether an expression is just a sharding key, which has a value in
+// every row: rows of two shards differ in it.
+func (g *gatherer) isKey(e ast.ExprNode) bool {
+	l := g.main.ownKey(e)
+	return l != nil && !l.nullable
 }
 
 // ordered plans rows that stay what they are: in the client's order, if any.

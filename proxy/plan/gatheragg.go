@@ -7,30 +7,6 @@ import (
 	"github.com/pingcap/tidb/pkg/parser/test_driver"
 )
 
-// aggregateLike reports whether an expression has a function that belongs to
-// GROUP BY and is no aggregate.
-func (f *facts) aggregateLike(e ast.ExprNode) bool {
-	m := &callsOf{of: aggregateLike}
-	e.Accept(m)
-	return m.found
-}
-
-// callsOf looks for a function of some effect.
-type callsOf struct {
-	of    effect
-	found bool
-}
-
-// Enter implements ast.Visitor.
-func (c *callsOf) Enter(n ast.Node) (ast.Node, bool) {
-	call, ok := n.(*ast.FuncCallExpr)
-	c.found = c.found || ok && functions[call.FnName.L] == c.of
-	return n, c.found
-}
-
-// Leave implements ast.Visitor.
-func (c *callsOf) Leave(n ast.Node) (ast.Node, bool) { return n, true }
-
 // aggregate adds the aggregate at a place of the text as one whose value stands
 // in a column, and returns its number.
 func (gr *groups) aggregate(n *ast.AggregateFuncExpr, at tokens, column MergeColumn) (int, *Refusal) {
@@ -86,7 +62,7 @@ func (gr *groups) mergeable(n *ast.AggregateFuncExpr) (Aggregate, *Refusal) {
 	default:
 		return a, gr.severally(strings.ToUpper(name) + "()")
 	}
-	if n.Distinct && a.Func != AggregateMin && a.Func != AggregateMax && (len(n.Args) != 1 || !gr.isKey(n.Args[0])) {
+	if n.Distinct && a.Func != AggregateMin && a.Func != AggregateMax && (len(n.Args) != 1 || gr.main.ownKey(n.Args[0]) == nil) {
 		return a, gr.severally(strings.ToUpper(name) + "(DISTINCT)")
 	}
 	for _, arg := range n.Args {

@@ -181,7 +181,7 @@ func (gr *groups) ofKeys(e ast.ExprNode, clause string) *Refusal {
 	if len(m.aggregates) > 0 {
 		return gr.severally("an expression of " + strings.ToUpper(m.aggregates[0].F) + "() in " + clause)
 	}
-	if gr.facts.aggregateLike(e) {
+	if m.aggregateLike {
 		return gr.severally("ANY_VALUE() or GROUPING()")
 	}
 	for _, name := range m.columns {

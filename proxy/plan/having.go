@@ -86,7 +86,7 @@ func (v Value) compared(c *Condition) bool {
 		c.Number, c.Double = strconv.FormatFloat(v.Float, 'g', -1, 64), true
 	case ValueDecimal:
 		c.Number = string(v.Bytes)
-	case ValueOther, ValueText, ValueBinary:
+	case ValueOther, ValueText, ValueBinary, ValueTemporal:
 		return false
 	}
 	return true

@@ -13,8 +13,10 @@ import (
 type site struct {
 	kind    siteKind
 	shard   route.Shard // of siteOne
-	sharded *Table      // of siteSharded: the one table, referred to once
+	sharded *Table      // of siteSharded: the first sharded table
 	tables  []*Table    // all, without duplicates
+	// of are the tables of the references to tables. Common table expressions have none.
+	of map[*ast.TableName]*Table
 }
 
 type siteKind uint8
@@ -22,7 +24,8 @@ type siteKind uint8
 const (
 	siteNone    siteKind = iota // no table at all
 	siteOne                     // all tables are whole on one shard
-	siteSharded                 // one sharded table and nothing else
+	siteSharded                 // sharded tables, and perhaps others
+	siteCopies                  // reference tables only, which every shard has
 	siteSchema                  // information_schema
 )
 
@@ -43,7 +46,7 @@ func (f *facts) locate(env *Env) (site, error) {
 	if len(f.refs) == 0 {
 		return site{kind: siteNone}, nil
 	}
-	var st site
+	st := site{of: make(map[*ast.TableName]*Table)}
 	infos := 0
 	for _, ref := range f.refs {
 		t, info, err := f.resolve(env, ref)
@@ -53,6 +56,7 @@ func (f *facts) locate(env *Env) (site, error) {
 		if info {
 			infos++
 		}
+		st.of[ref] = t
 		if t != nil && !slices.ContainsFunc(st.tables, t.same) {
 			st.tables = append(st.tables, t)
 		}
@@ -68,24 +72,30 @@ func (f *facts) locate(env *Env) (site, error) {
 	return f.placeTables(st)
 }
 
+// placeTables finds the kind of site. What is whole on one shard may stand beside
+// sharded tables: whether all that is read is there the values of keys tell.
 func (f *facts) placeTables(st site) (site, error) {
-	first := st.tables[0]
+	var one *Table
+	st.kind = siteCopies
 	for _, t := range st.tables {
-		if t.Rule.Kind() == route.RuleCopies {
-			return site{}, unsupported("the reference table "+t.Name, "")
-		}
-		if t.Rule.Kind() == route.RuleSharded {
-			if len(f.refs) != 1 {
-				return site{}, unsupported("the sharded table "+t.Name+" together with another table, or twice", "read the tables one by one")
+		switch t.Rule.Kind() {
+		case route.RuleSharded:
+			if st.sharded == nil {
+				st.kind, st.sharded = siteSharded, t
 			}
-			st.kind, st.sharded = siteSharded, t
-			return st, nil
-		}
-		if t.Rule.Shards()[0] != first.Rule.Shards()[0] {
-			return site{}, unsupported("the tables "+first.Name+" and "+t.Name+", which are on different shards, in one statement", "read the tables one by one")
+		case route.RuleOne:
+			if one != nil && t.Rule.Shards()[0] != one.Rule.Shards()[0] {
+				return site{}, unsupported("the tables "+one.Name+" and "+t.Name+", which are on different shards, in one statement", "read the tables one by one")
+			}
+			one = t
+		case route.RuleCopies:
+		case route.RuleInvalid:
+			return site{}, unsupported("the table "+t.Name+" without a rule", "")
 		}
 	}
-	st.kind, st.shard = siteOne, first.Rule.Shards()[0]
+	if one != nil && st.kind == siteCopies {
+		st.kind, st.shard = siteOne, one.Rule.Shards()[0]
+	}
 	return st, nil
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
@@ -12,6 +13,7 @@ import (
 type value struct {
 	kind     valueKind
 	negative bool // a minus stands before the literal
+	nullSafe bool // compared by <=>: NULL equals NULL
 	index    int  // the literal's or parameter's number
 }
 
@@ -30,24 +32,69 @@ const (
 type predicate []value
 
 // predicates finds the conditions on the sharding key that stand AND-ed at the
-// top of a WHERE clause.
+// top of a WHERE clause of the one sharded table.
 func (a *analysis) predicates(where ast.ExprNode) []predicate {
-	if where == nil {
-		return nil
+	l := &leaf{table: a.site.sharded}
+	b := &block{scope: scope{sources: []source{a.sourceOf(l)}}}
+	var found []predicate
+	for _, c := range conjuncts(where) {
+		for _, k := range a.keyConditions(b, c) {
+			found = append(found, k.values)
+		}
 	}
-	switch n := strip(where).(type) {
+	return found
+}
+
+// sourceOf is the source of a statement with one table.
+func (a *analysis) sourceOf(l *leaf) source {
+	s := source{name: a.facts.refs[0].Name.L, schema: l.table.Schema, table: l.table, leaf: l}
+	if alias := a.facts.aliases[0]; alias != "" {
+		s.name, s.schema = strings.ToLower(alias), ""
+	}
+	return s
+}
+
+// keyCondition is a condition on the key of a leaf.
+type keyCondition struct {
+	leaf   *leaf
+	values predicate
+}
+
+// keyConditions finds what a condition, which may have AND in it, says of the keys
+// of a block's own leaves.
+func (a *analysis) keyConditions(b *block, e ast.ExprNode) []keyCondition {
+	switch n := strip(e).(type) {
 	case *ast.BinaryOperationExpr:
 		//nolint:exhaustive // all other operators say nothing
 		switch n.Op {
 		case opcode.LogicAnd:
-			return append(a.predicates(n.L), a.predicates(n.R)...)
+			return append(a.keyConditions(b, n.L), a.keyConditions(b, n.R)...)
+		case opcode.LogicOr:
+			return either(a.keyConditions(b, n.L), a.keyConditions(b, n.R))
 		case opcode.EQ:
-			return a.equality(n.L, n.R)
+			return a.equality(b, n.L, n.R, false)
+		case opcode.NullEQ:
+			return a.equality(b, n.L, n.R, true)
 		}
 	case *ast.PatternInExpr:
-		return a.membership(n)
+		return a.membership(b, n)
 	}
 	return nil
+}
+
+// either is what holds when one of two conditions does: a key has the values of
+// the one or of the other.
+func either(l, r []keyCondition) []keyCondition {
+	var both []keyCondition
+	for _, x := range l {
+		for _, y := range r {
+			if x.leaf == y.leaf {
+				both = append(both, keyCondition{x.leaf, slices.Concat(x.values, y.values)})
+				break
+			}
+		}
+	}
+	return both
 }
 
 // strip removes parentheses.
@@ -66,39 +113,84 @@ func isNull(e ast.ExprNode) bool {
 	return ok && v.Kind() == test_driver.KindNull
 }
 
-func (a *analysis) equality(l, r ast.ExprNode) []predicate {
-	if !a.isKey(l) {
-		l, r = r, l
+// equality reads l = r, or l <=> r. Rows compare as their columns do.
+func (a *analysis) equality(b *block, l, r ast.ExprNode, nullSafe bool) []keyCondition {
+	if x, y := rowOf(l), rowOf(r); x != nil && y != nil && len(x) == len(y) {
+		var found []keyCondition
+		for i := range x {
+			found = append(found, a.equality(b, x[i], y[i], nullSafe)...)
+		}
+		return found
 	}
-	if !a.isKey(l) {
+	of := b.ownKey(l)
+	if of == nil {
+		of, r = b.ownKey(r), l
+	}
+	if of == nil {
 		return nil
 	}
-	if v := a.value(r); v.kind != valueOther && v.kind != valueDefault {
-		return []predicate{{v}}
+	v := a.value(r)
+	v.nullSafe = nullSafe
+	if v.kind == valueOther || v.kind == valueDefault {
+		return nil
+	}
+	return []keyCondition{{of, predicate{v}}}
+}
+
+func rowOf(e ast.ExprNode) []ast.ExprNode {
+	if n, ok := strip(e).(*ast.RowExpr); ok {
+		return n.Values
 	}
 	return nil
 }
 
-func (a *analysis) membership(n *ast.PatternInExpr) []predicate {
-	if n.Not || n.Sel != nil || !a.isKey(n.Expr) {
+// membership reads key IN (...), and (..., key, ...) IN ((...), ...).
+func (a *analysis) membership(b *block, n *ast.PatternInExpr) []keyCondition {
+	if n.Not || n.Sel != nil {
 		return nil
 	}
+	row := rowOf(n.Expr)
+	if row == nil {
+		row = []ast.ExprNode{n.Expr}
+	}
+	var found []keyCondition
+	for i, e := range row {
+		if of := b.ownKey(e); of != nil {
+			if p := a.valuesAt(n.List, i, len(row)); p != nil {
+				found = append(found, keyCondition{of, p})
+			}
+		}
+	}
+	return found
+}
+
+// valuesAt are the values at one place of the rows of a list, nil when one of them
+// is no value.
+func (a *analysis) valuesAt(list []ast.ExprNode, at, width int) predicate {
 	var p predicate
-	for _, e := range n.List {
+	for _, e := range list {
+		if width > 1 {
+			row := rowOf(e)
+			if len(row) != width {
+				return nil
+			}
+			e = row[at]
+		}
 		v := a.value(e)
 		if v.kind == valueOther || v.kind == valueDefault {
 			return nil
 		}
 		p = append(p, v)
 	}
-	return []predicate{p}
+	return p
 }
 
-// isKey reports whether an expression is just the sharding key's column. There
-// is one table only, so a qualifier cannot name another one.
-func (a *analysis) isKey(e ast.ExprNode) bool {
-	c, ok := strip(e).(*ast.ColumnNameExpr)
-	return ok && c.Name != nil && c.Name.Name.L == a.site.sharded.Rule.Column()
+// ownKey is the block's own leaf whose key an expression names.
+func (b *block) ownKey(e ast.ExprNode) *leaf {
+	if l := b.keyIn(e); b.has(l) {
+		return l
+	}
+	return nil
 }
 
 // value reads a literal with or without a sign, a parameter, NULL or DEFAULT.

@@ -185,6 +185,8 @@ type mention struct {
 	columns    []*ast.ColumnName
 	aggregates []*ast.AggregateFuncExpr
 	subquery   bool
+	// aggregateLike: a function that belongs to GROUP BY and is no aggregate.
+	aggregateLike bool
 }
 
 func mentioned(e ast.ExprNode) *mention {
@@ -200,7 +202,9 @@ func (m *mention) Enter(n ast.Node) (ast.Node, bool) {
 		m.columns = append(m.columns, n.Name)
 	case *ast.AggregateFuncExpr:
 		m.aggregates = append(m.aggregates, n)
-	case *ast.SubqueryExpr, *ast.ExistsSubqueryExpr:
+	case *ast.FuncCallExpr:
+		m.aggregateLike = m.aggregateLike || functions[n.FnName.L] == aggregateLike
+	case *ast.SubqueryExpr:
 		m.subquery = true
 		return n, true
 	}
