@@ -248,11 +248,16 @@ func (w *chaos) conclude(x *chaosTxn, err error) {
 		return
 	}
 	x.gtrid = gtridText.FindString(err.Error())
-	switch errorNumber(err) {
-	case codeDeadlock, codeAborted, codeDown, 1205, 1317, 17024, 17025, 17031, 17032, 17040, 1053:
-		x.told = toldAborted
+	switch n := errorNumber(err); n {
+	case 0, codeUnknown:
 	case codeHeuristic:
 		w.violate(x, "a server committed by itself")
+	case codeDeadlock, codeAborted, codeDown, 17031, 17032, 17040, 1053:
+		x.told = toldAborted
+	default:
+		if x.kind == "note" { // a statement that a server or the proxy refused
+			x.told = toldAborted
+		}
 	}
 }
 
