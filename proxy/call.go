@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -19,6 +20,10 @@ type call struct {
 	sql    string
 	stmt   *statement // nil: sent as text
 	params []wire.Param
+	// numbering and ids are of a statement that gives ids to rows, once it is bound.
+	numbering *plan.Numbering
+	ids       []uint64
+	example   bool // of EXPLAIN ROUTE: nothing is executed
 }
 
 // values are the parameters as plans see them.
@@ -73,6 +78,10 @@ func (k *call) chosen(part plan.Part) []wire.Param {
 	}
 	out := make([]wire.Param, len(part.Params))
 	for i, n := range part.Params {
+		if own := n - len(k.params); own >= 0 {
+			out[i] = wire.Param{Type: wire.TypeLongLong, Unsigned: true, Value: binary.LittleEndian.AppendUint64(nil, part.IDs[own])}
+			continue
+		}
 		out[i] = k.params[n]
 	}
 	return out

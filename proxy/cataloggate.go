@@ -13,7 +13,12 @@ import (
 
 // gate is where statements enter and leave a table. While a definition statement
 // changes the table, at this proxy or at another one, nobody enters.
-type gate struct{ state atomic.Int64 }
+type gate struct {
+	state atomic.Int64
+	// opened is another number after each change: what was known of the table's
+	// rows before need not hold.
+	opened atomic.Uint64
+}
 
 // gateClosed is the bit beside the count of those who are inside.
 const gateClosed int64 = 1 << 62
@@ -31,7 +36,14 @@ func (g *gate) enter() bool {
 func (g *gate) leave() bool { return g.state.Add(-1) == gateClosed }
 
 func (g *gate) shut() { g.state.Or(gateClosed) }
-func (g *gate) open() { g.state.And(^gateClosed) }
+
+// open opens the gate; turn is a number that no gate had before.
+func (g *gate) open(turn func() uint64) {
+	if g.state.Load()&gateClosed != 0 {
+		g.opened.Store(turn())
+	}
+	g.state.And(^gateClosed)
+}
 
 // drained: closed, and nobody is inside.
 func (g *gate) drained() bool { return g.state.Load() == gateClosed }
@@ -47,6 +59,8 @@ type tableHold struct {
 	name  plan.TableName
 	gate  *gate
 	epoch uint64 // of the share when it was entered
+	// opened is the gate's.
+	opened uint64
 }
 
 // enterPatience bounds how long a statement waits for a definition statement.
@@ -240,7 +254,7 @@ func (s *session) tryEnter(k *call) (bool, error) {
 		switch g := snap.tables[name].gate; {
 		case inside, g == nil:
 		case g.enter():
-			s.tables.holds = append(s.tables.holds, tableHold{name, g, epoch})
+			s.tables.holds = append(s.tables.holds, tableHold{name, g, epoch, g.opened.Load()})
 		default:
 			s.leaveFrom(before)
 			return false, nil

@@ -100,6 +100,7 @@ type share struct {
 	mu sync.Mutex
 	// Guarded by mu:
 	gates   map[plan.TableName]*gate
+	turns   uint64 // the gates' numbers
 	changes []*change
 	reading bool
 	news    chan struct{}
@@ -161,12 +162,19 @@ func (s *share) gate(name plan.TableName) *gate {
 	g := s.gates[name]
 	if g == nil {
 		g = &gate{}
+		g.opened.Store(s.turn())
 		s.gates[name] = g
 		if s.covered(name) {
 			g.shut()
 		}
 	}
 	return g
+}
+
+// turn returns a number that it has not returned before. mu is held.
+func (s *share) turn() uint64 {
+	s.turns++
+	return s.turns
 }
 
 // covered: a change concerns the table. mu is held.
@@ -184,7 +192,7 @@ func (s *share) settle() {
 		if s.covered(name) {
 			g.shut()
 		} else {
-			g.open()
+			g.open(s.turn)
 		}
 	}
 	s.busy.Store(len(s.changes) > 0)

@@ -4,6 +4,7 @@ import "fmt"
 
 // Numbers of the errors that the proxy itself sends.
 const (
+	codeOutOfRange         uint16 = 167
 	codeTooManyConnections uint16 = 1040
 	codeBadHandshake       uint16 = 1043
 	codeSchemaDenied       uint16 = 1044
@@ -23,6 +24,7 @@ const (
 	codeNoSavepoint        uint16 = 1305
 	codeInterrupted        uint16 = 1317
 	codeTooManyStatements  uint16 = 1461
+	codeNoNumbers          uint16 = 1467
 	codeInTransaction      uint16 = 1568
 	codeReadOnly           uint16 = 1792
 	codeMalformed          uint16 = 1835
@@ -45,6 +47,8 @@ const (
 // codes is the one table of errors that the proxy sends. docs/errors.md is made
 // from it.
 var codes = []Code{ //nolint:gochecknoglobals // immutable table
+	{codeOutOfRange, "22003", "ID_OUT_OF_RANGE", "Out of range value for column '%s' at row %d",
+		"The AUTO_INCREMENT column's type has no number left for the row (so says MariaDB).", RetryNever, "Give the column a larger type."},
 	{codeTooManyConnections, "08004", "TOO_MANY_CONNECTIONS", "Too many connections (limits.connections is %d)",
 		"As many clients are connected as the setting allows.", RetrySafe, "Raise limits.connections or use fewer connections."},
 	{codeBadHandshake, "08S01", "BAD_HANDSHAKE", "Bad handshake: %s",
@@ -83,6 +87,8 @@ var codes = []Code{ //nolint:gochecknoglobals // immutable table
 		"KILL ended the statement.", RetrySafe, "Run it again if wanted."},
 	{codeTooManyStatements, "42000", "TOO_MANY_STATEMENTS", "Can't create more than %d prepared statements in a session",
 		"The session has prepared as many statements as it may.", RetryLater, "Close prepared statements."},
+	{codeNoNumbers, "HY000", "NO_IDS_LEFT", "Failed to read auto-increment value from storage engine",
+		"The AUTO_INCREMENT column's type has no number left for all rows.", RetryNever, "Give the column a larger type."},
 	{codeInTransaction, "25001", "IN_TRANSACTION", "Transaction characteristics can't be changed while a transaction is in progress",
 		"SET TRANSACTION without SESSION is for the next transaction.", RetryLater, "End the transaction first."},
 	{codeReadOnly, "25006", "READ_ONLY", "Cannot execute statement in a READ ONLY transaction",

@@ -46,6 +46,9 @@ func (s *session) defineEverywhere(ctx context.Context, d *announcement, k *call
 	if err != nil {
 		return nil, err
 	}
+	if err := s.renumber(ctx, k.plan.DDL); err != nil {
+		return nil, err
+	}
 	if err := s.storePlacement(ctx, k.plan.DDL); err != nil {
 		return nil, err
 	}

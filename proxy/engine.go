@@ -16,7 +16,7 @@ import (
 )
 
 // engine is what all sessions of the data port share. It is immutable but for
-// the catalog and the weights, which look after themselves.
+// the catalog, the weights and the sequences, which look after themselves.
 type engine struct {
 	shards  map[xa.ShardID]*Shard
 	order   []xa.ShardID // ascending
@@ -24,7 +24,9 @@ type engine struct {
 	planner *plan.Planner
 	catalog *catalog
 	weights *weights
-	limits  Limits
+	// sequences number the rows of sharded tables.
+	sequences *sequences
+	limits    Limits
 	// defaults are those of every session at every shard.
 	defaults backend.Defaults
 	// leaseStep is how often a held connection shows that it lives.
@@ -69,6 +71,8 @@ func newEngine(o Options) (*engine, error) {
 			return nil, fmt.Errorf("the placement map names shard %d, which is not configured", n)
 		}
 	}
+	orDefault(&o.SequenceBlock, 1000)
+	e.sequences = newSequences(e.shards, o.SequenceBlock)
 	e.catalog = newCatalog(e, o.Map)
 	return e, nil
 }

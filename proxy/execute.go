@@ -28,8 +28,12 @@ func (s *session) targets(ctx context.Context, k *call) error {
 		return s.tell(err)
 	}
 	s.openImplicitly(k)
+	k = k.numbered(t)
 	switch t.Mode {
 	case plan.ModeOne, plan.ModeAny:
+		if k.asksForIDs() {
+			return s.all(ctx, k, t)
+		}
 		return s.one(ctx, k, t)
 	case plan.ModeConcat:
 		return s.concat(ctx, k, t)
@@ -37,7 +41,7 @@ func (s *session) targets(ctx context.Context, k *call) error {
 		return s.all(ctx, k, t)
 	case plan.ModeMerge:
 		return s.tell(fail(codeUnsupported, "combining the rows of several shards"))
-	case plan.ModeInvalid, plan.ModeWeights:
+	case plan.ModeInvalid, plan.ModeWeights, plan.ModeNumbers:
 	}
 	return s.tell(fail(codeInternal, "a plan without targets"))
 }
@@ -45,12 +49,27 @@ func (s *session) targets(ctx context.Context, k *call) error {
 // bind says where the statement goes, asking shards for weights as needed.
 func (s *session) bind(ctx context.Context, k *call) (plan.Targets, error) {
 	values := k.values()
-	for range bindings {
-		t, err := k.plan.Bind(k.sql, values, s.e.weights)
-		if err != nil || t.Mode != plan.ModeWeights {
-			return t, err
+	given := plan.Given{Weights: s.e.weights, Prepared: k.stmt != nil}
+	var err error
+	if k.plan.NeedsInsertID {
+		if given.InsertID, err = s.knownInsertID(ctx); err != nil {
+			return plan.Targets{}, err
 		}
-		if err := s.weigh(ctx, t.Weights); err != nil {
+	}
+	for range bindings {
+		t, err := k.plan.BindGiven(k.sql, values, given)
+		switch {
+		case err != nil:
+			return t, err
+		case t.Mode == plan.ModeWeights:
+			err = s.weigh(ctx, t.Weights)
+		case t.Mode == plan.ModeNumbers:
+			given.Numbered = true
+			given.IDs, err = s.numbers(ctx, k, t.Numbering)
+		default:
+			return t, nil
+		}
+		if err != nil {
 			return plan.Targets{}, err
 		}
 	}
@@ -59,7 +78,7 @@ func (s *session) bind(ctx context.Context, k *call) (plan.Targets, error) {
 
 // bindings bounds how often weights are asked for one statement: others may push
 // them out of the cache in between.
-const bindings = 4
+const bindings = 5
 
 // place brings the targets to the connection whose state the statement reads or
 // makes, or says why that cannot be.
@@ -79,9 +98,6 @@ func (s *session) place(k *call, t *plan.Targets) error {
 	const ofLast = plan.StateFoundRows | plan.StateRowCount
 	if kinds := k.plan.Uses & ofLast; kinds != 0 && (!one || !s.prevHeld() || at != s.trail.prevShard) {
 		return fail(codeUnsupported, stateNames(kinds)+" of a statement whose connection was given back; ask within a transaction")
-	}
-	if kinds := k.plan.Uses & plan.StateLastInsertID; kinds != 0 && !one {
-		return fail(codeUnsupported, stateNames(kinds)+" in a statement over several shards")
 	}
 	return nil
 }
@@ -159,10 +175,12 @@ func (s *session) openImplicitly(k *call) {
 func (s *session) one(ctx context.Context, k *call, t plan.Targets) error {
 	part := t.Parts[0]
 	if s.tx != nil && (t.Mode == plan.ModeOne || len(s.tx.branches) > 0) {
-		return s.answerOne(s.inBranch(ctx, k, part))
+		out, err := s.inBranch(ctx, k, part)
+		return s.answerOne(k, out, err)
 	}
 	if t.Mode == plan.ModeOne || k.plan.Pins|k.plan.Uses != 0 {
-		return s.answerOne(s.alone(ctx, k, part))
+		out, err := s.alone(ctx, k, part)
+		return s.answerOne(k, out, err)
 	}
 	out, err := s.alone(ctx, k, part)
 	for _, n := range s.e.order {
@@ -173,14 +191,15 @@ func (s *session) one(ctx context.Context, k *call, t plan.Targets) error {
 		part.Shard = route.Shard(n)
 		out, err = s.alone(ctx, k, part)
 	}
-	return s.answerOne(out, err)
+	return s.answerOne(k, out, err)
 }
 
 // answerOne tells the client how a statement ended.
-func (s *session) answerOne(out *relay, err error) error {
+func (s *session) answerOne(k *call, out *relay, err error) error {
 	if err != nil {
 		return s.tell(err)
 	}
+	s.tellNumbered(k, out)
 	return out.finish()
 }
 
@@ -201,7 +220,7 @@ func (s *session) alone(ctx context.Context, k *call, part plan.Part) (*relay, e
 		s.give(ctx, n, conn)
 		return nil, err
 	}
-	out := &relay{s: s}
+	out := &relay{s: s, hadID: conn.HasInsertID()}
 	r, err := s.send(ctx, k, conn, own, part, out)
 	switch {
 	case err != nil:
@@ -214,7 +233,7 @@ func (s *session) alone(ctx context.Context, k *call, part plan.Part) (*relay, e
 		s.give(ctx, n, conn)
 		return nil, r.refused
 	}
-	s.noteInsertID(ctx, k.plan, conn, out)
+	s.noteInsertID(ctx, k, conn, out)
 	s.note(k.plan, n, conn, out)
 	s.keepOrGive(ctx, n, conn)
 	return out, nil
@@ -264,7 +283,7 @@ func (s *session) runBranch(ctx context.Context, k *call, part plan.Part, out *r
 	if !k.plan.Reader {
 		b.work.MarkWrote()
 	}
-	out.shard, out.sent = n, true
+	out.shard, out.sent, out.hadID = n, true, b.conn.HasInsertID()
 	r, err := s.send(ctx, k, b.conn, own, part, out)
 	switch {
 	case err != nil && (errors.Is(err, errGone) || errors.Is(r.stopped, errGone)):
@@ -279,7 +298,7 @@ func (s *session) runBranch(ctx context.Context, k *call, part plan.Part, out *r
 	case r.refused != nil:
 		return b, s.refused(ctx, b, r)
 	}
-	s.noteInsertID(ctx, k.plan, b.conn, out)
+	s.noteInsertID(ctx, k, b.conn, out)
 	s.note(k.plan, n, b.conn, out)
 	if err := s.collect(ctx, b.conn, out); err != nil {
 		if errors.Is(err, errGone) {

@@ -72,7 +72,7 @@ func (r *routeReport) describe(ctx context.Context, sql string) error {
 			return err
 		}
 	}
-	k := &call{plan: p, sql: sql}
+	k := &call{plan: p, sql: sql, example: true}
 	if !bindable(p) {
 		r.add(tierProxy, "", "", "the proxy's own", strings.Join(notes, "; "))
 		return nil
@@ -112,7 +112,7 @@ func (r *routeReport) targets(t plan.Targets, suggested route.Shard, notes strin
 		}
 	case plan.ModeMerge:
 		tier, answer = tierSeveral, t.Merge.String()
-	case plan.ModeInvalid, plan.ModeWeights:
+	case plan.ModeInvalid, plan.ModeWeights, plan.ModeNumbers:
 	}
 	for _, p := range t.Parts {
 		r.add(tier, r.s.e.name(shardID(p.Shard)), p.SQL, answer, notes)
@@ -134,6 +134,7 @@ func (s *session) routeNotes(k *call, t plan.Targets) []string {
 	if p.DDL != nil && p.DDL.Created != nil {
 		note(true, "placed by "+p.DDL.Created.Rule.Text())
 	}
+	note(len(t.IDs) > 0, "the ids of new rows are examples")
 	note(p.Locking && p.Reader, "locks what it reads until the transaction's end")
 	note(several && s.tx == nil && s.set.autocommit && changes(p.Class) && p.Class != plan.ClassDDL, "a transaction over these shards by itself")
 	note(several && s.tx != nil && changes(p.Class), "joins these shards to the open transaction")

@@ -45,7 +45,11 @@ func (s *session) concatAlone(ctx context.Context, k *call, part plan.Part, out 
 	if err := s.stillTrusted(); err != nil {
 		return err
 	}
-	r, err := s.send(ctx, k, conn, nil, part, out)
+	own, err := s.insertIDFor(ctx, k.plan, conn)
+	if err != nil {
+		return err
+	}
+	r, err := s.send(ctx, k, conn, own, part, out)
 	switch {
 	case err != nil:
 		return s.lostAlone(ctx, k, n, r, err)
@@ -117,7 +121,7 @@ func (s *session) allParts(ctx context.Context, k *call, out *relay) error {
 		}
 		return s.undo(ctx, touched, renumbered(err, part.Origin))
 	}
-	if err := out.settleID(); err != nil {
+	if err := s.settleIDs(ctx, k, out); err != nil {
 		if s.tx.own {
 			return err
 		}

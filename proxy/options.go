@@ -27,6 +27,9 @@ type Options struct {
 	Map *route.Map
 	// Planner makes plans; nil makes one with default options.
 	Planner *plan.Planner
+	// SequenceBlock is how many ids of an AUTO_INCREMENT column are taken from the
+	// shards at a time; 0: 1000 (auto_increment.block).
+	SequenceBlock int
 }
 
 // Shard is one server as sessions use it.
@@ -43,17 +46,25 @@ type Shard struct {
 	own *backend.Pool
 }
 
-// Store keeps placements and heuristic records at one shard, durably.
+// Store keeps placements, heuristic records, definitions and ids at one shard,
+// durably.
 type Store interface {
+	PlacementStore
+	// RecordHeuristic records a branch that its server committed by itself.
+	RecordHeuristic(ctx context.Context, h xamysql.Heuristic) error
+	CatalogStore
+	SequenceStore
+	IDStore
+}
+
+// PlacementStore keeps where tables' rows are.
+type PlacementStore interface {
 	// Placements returns what is stored.
 	Placements(ctx context.Context) ([]xamysql.Placement, error)
 	// StorePlacement stores p if there is no row of its table, and returns the row.
 	StorePlacement(ctx context.Context, p xamysql.Placement) (xamysql.Placement, error)
 	// DeletePlacement forgets a table that was dropped.
 	DeletePlacement(ctx context.Context, schema, table string) error
-	// RecordHeuristic records a branch that its server committed by itself.
-	RecordHeuristic(ctx context.Context, h xamysql.Heuristic) error
-	CatalogStore
 }
 
 // Port is what the data port and the admin port have in common.

@@ -158,7 +158,7 @@ func (s *session) rows(k *call, t *Table, err error) error {
 // not have as the client's session has them: they become literals in the text.
 func (s *session) variables(ctx context.Context, k *call) error {
 	if k.stmt != nil {
-		return s.loneVariable(k, misplaced(k.plan))
+		return s.loneVariable(ctx, k, misplaced(k.plan))
 	}
 	p, text, err := s.inlined(ctx, k.plan, k.sql)
 	if err != nil {
@@ -175,6 +175,9 @@ func misplaced(p *plan.Plan) *Error {
 // inlined is the statement with the values of its variables.
 func (s *session) inlined(ctx context.Context, p *plan.Plan, sql string) (*plan.Plan, string, error) {
 	text, done := p.Inline(s.env(), sql, func(name string) (string, bool) {
+		if isInsertID(name) {
+			return "LAST_INSERT_ID()", true
+		}
 		v, known := s.variable(name)
 		return v.literal(), known
 	})
@@ -192,16 +195,24 @@ func (s *session) inlined(ctx context.Context, p *plan.Plan, sql string) (*plan.
 }
 
 // loneVariable answers a prepared SELECT of one such value, as the proxy itself.
-func (s *session) loneVariable(k *call, refusal *Error) error {
+func (s *session) loneVariable(ctx context.Context, k *call, refusal *Error) error {
 	fields := strings.Fields(strings.ToLower(strings.TrimRight(strings.TrimSpace(k.sql), ";")))
 	if len(fields) == 2 && fields[0] == "select" && len(k.plan.Variables) == 1 {
 		name := strings.TrimPrefix(strings.TrimPrefix(fields[1], "@@"), "session.")
-		if v, known := s.variable(name); known {
+		v, known := s.variable(name)
+		if isInsertID(name) {
+			id, err := s.knownInsertID(ctx)
+			v, known = Uint(id), err == nil
+		}
+		if known {
 			return s.rows(k, &Table{Columns: []Column{{Name: fields[1], Type: v.columnType()}}, Rows: [][]Value{{v}}}, nil)
 		}
 	}
 	return s.tell(refusal)
 }
+
+// isInsertID reports whether a variable is LAST_INSERT_ID() by another name.
+func isInsertID(variable string) bool { return variable == "last_insert_id" || variable == "identity" }
 
 // literal is the value in SQL.
 func (v Value) literal() string {

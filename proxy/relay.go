@@ -39,6 +39,7 @@ type relay struct {
 	lastID  uint64      // that the part with the statement's last row told
 	clock   *clock      // one for all parts; nil: none is needed
 	shown   [][]*string // the warnings of the part that ended last, with a clock
+	hadID   bool        // LAST_INSERT_ID() of the part's connection was not 0 before
 	sent    bool        // the part was sent, with the own statements in front of it
 }
 

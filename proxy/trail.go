@@ -26,13 +26,14 @@ type trail struct {
 	prevConn   *backend.Conn
 	prevShard  xa.ShardID
 	prevWrites uint64
-	// insertConn knows LAST_INSERT_ID(); nil: it is insertID. It is 0 at all other
-	// connections. insertUnsure: a statement told an id there that may have been
+	// insertConn knows LAST_INSERT_ID(); nil: it is insertID. At all other
+	// connections it is 0 when a statement begins that may set it. insertUnsure: a statement told an id there that may have been
 	// given, not generated; if it is still 0 there, it is insertID.
 	insertConn   *backend.Conn
 	insertID     uint64
 	insertUnsure bool
 	insertLost   bool // nobody knows it
+	insertKnown  bool // it is insertID, also where insertConn knows it
 }
 
 // note remembers what a statement has left at a connection.
@@ -46,9 +47,13 @@ func (s *session) note(p *plan.Plan, n xa.ShardID, conn *backend.Conn, out *rela
 }
 
 // noteInsertID remembers where LAST_INSERT_ID() is after a statement.
-func (s *session) noteInsertID(ctx context.Context, p *plan.Plan, conn *backend.Conn, out *relay) {
+func (s *session) noteInsertID(ctx context.Context, k *call, conn *backend.Conn, out *relay) {
 	t := &s.trail
-	set := p.Pins&plan.StateLastInsertID != 0
+	if k.numbering != nil && !k.plan.SetsInsertID {
+		conn.KeepInsertID(out.hadID) // the ids were given, to the server
+		return
+	}
+	set := k.plan.Pins&plan.StateLastInsertID != 0
 	if set {
 		conn.SetInsertID(1)
 	}
@@ -64,7 +69,7 @@ func (s *session) noteInsertID(ctx context.Context, p *plan.Plan, conn *backend.
 	case t.insertConn == nil:
 		t.insertUnsure = true
 	}
-	t.insertConn = conn
+	t.insertConn, t.insertKnown = conn, false
 }
 
 // prevHeld reports whether the session still holds the last statement's
@@ -104,7 +109,16 @@ func (s *session) bindTo(p *plan.Plan, n xa.ShardID, conn *backend.Conn) {
 // be at a connection, when the client's statement asks for it.
 func (s *session) insertIDFor(ctx context.Context, p *plan.Plan, conn *backend.Conn) ([]string, error) {
 	t := &s.trail
-	if p.Uses&plan.StateLastInsertID == 0 || t.insertConn == conn && !t.insertUnsure {
+	switch {
+	case p.Uses&plan.StateLastInsertID != 0:
+	case changes(p.Class) && conn.HasInsertID() && t.insertConn != conn:
+		// A statement has used it here; what this one sets must be told from it.
+		conn.SetInsertID(0)
+		return []string{setInsertID(0)}, nil
+	default:
+		return nil, nil
+	}
+	if t.insertConn == conn && !t.insertUnsure {
 		return nil, nil
 	}
 	if p.Uses&(plan.StateFoundRows|plan.StateRowCount) != 0 {
@@ -116,17 +130,24 @@ func (s *session) insertIDFor(ctx context.Context, p *plan.Plan, conn *backend.C
 	if t.insertLost {
 		return nil, fail(codeUnsupported, "LAST_INSERT_ID() of a connection that was lost")
 	}
-	t.insertConn = conn
+	t.insertConn, t.insertKnown = conn, true
+	had := conn.HasInsertID()
 	conn.SetInsertID(t.insertID)
-	if t.insertID == 0 {
+	if t.insertID == 0 && !had {
 		return nil, nil // as it is there
 	}
-	return []string{"SET last_insert_id=" + strconv.FormatUint(t.insertID, 10)}, nil
+	return []string{setInsertID(t.insertID)}, nil
 }
+
+func setInsertID(id uint64) string { return "SET last_insert_id=" + strconv.FormatUint(id, 10) }
 
 // fetchInsertID asks the connection that knows it, and makes it 0 there.
 func (s *session) fetchInsertID(ctx context.Context) {
 	t := &s.trail
+	if t.insertKnown {
+		t.insertConn = nil
+		return
+	}
 	conn := t.insertConn
 	unsure, lost := t.insertUnsure, t.insertLost
 	t.insertConn, t.insertUnsure, t.insertLost = nil, false, true
@@ -145,7 +166,7 @@ func (s *session) fetchInsertID(ctx context.Context) {
 		return
 	}
 	t.insertID, t.insertLost = id, false
-	if refused, err := exec(ctx, conn, "SET last_insert_id=0"); err == nil && refused == nil {
+	if refused, err := exec(ctx, conn, setInsertID(0)); err == nil && refused == nil {
 		conn.SetInsertID(0)
 	}
 }
@@ -153,7 +174,8 @@ func (s *session) fetchInsertID(ctx context.Context) {
 // keepOrGive gives a connection back that is outside of transactions, or keeps
 // it for a moment when it knows something that the client may ask next.
 func (s *session) keepOrGive(ctx context.Context, n xa.ShardID, conn *backend.Conn) {
-	if s.pin != nil && s.pin.conn == conn || conn.Broken() || s.trail.insertConn != conn && s.diag.conn != conn {
+	asked := s.trail.insertConn == conn && !s.trail.insertKnown || s.diag.conn == conn
+	if s.pin != nil && s.pin.conn == conn || conn.Broken() || !asked {
 		s.give(ctx, n, conn)
 		return
 	}
@@ -210,7 +232,7 @@ func (s *session) forget(conn *backend.Conn) {
 		s.trail.prevConn = nil
 	}
 	if s.trail.insertConn == conn {
-		s.trail.insertConn, s.trail.insertUnsure, s.trail.insertLost = nil, false, true
+		s.trail.insertConn, s.trail.insertUnsure, s.trail.insertLost = nil, false, !s.trail.insertKnown
 	}
 	if s.diag.conn == conn {
 		s.diag.conn = nil

@@ -69,6 +69,14 @@ func (c *Conn) Broken() bool { return c.broken }
 // SetInsertID says that LAST_INSERT_ID() was set to a value, or is about to be.
 func (c *Conn) SetInsertID(value uint64) { c.insertID = value != 0 }
 
+// HasInsertID reports whether LAST_INSERT_ID() may be another than 0: any OK that
+// tells an id may have set it.
+func (c *Conn) HasInsertID() bool { return c.insertID }
+
+// KeepInsertID says that the last statement has not changed LAST_INSERT_ID()
+// although its OK told an id: it is what HasInsertID said before.
+func (c *Conn) KeepInsertID(had bool) { c.insertID = had }
+
 // Quiet reports whether the connection looks alive: it looks at the socket and
 // sends nothing. Nobody may be waiting for a reply.
 func (c *Conn) Quiet() bool { return !c.broken && quiet(c.raw) }

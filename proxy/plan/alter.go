@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
@@ -27,6 +28,7 @@ func (d *definition) alteration(t *Table, spec *ast.AlterTableSpec) error {
 	//nolint:exhaustive // an allow-list over the parser's enum
 	switch spec.Tp {
 	case ast.AlterTableOption:
+		d.plan.DDL.Renumbers = d.plan.DDL.Renumbers || slices.ContainsFunc(spec.Options, func(o *ast.TableOption) bool { return o.Tp == ast.TableOptionAutoIncrement })
 		return alteredOptions(t, spec.Options)
 	case ast.AlterTableAddColumns:
 		return d.addedColumns(t, spec)
@@ -90,6 +92,9 @@ func newInSharded(t *Table, def *ast.ColumnDef) error {
 		//nolint:exhaustive // an allow-list over the parser's enum
 		switch o.Tp {
 		case ast.ColumnOptionAutoIncrement:
+			if c := t.column(def.Name.Name.O); c != nil && c.AutoInc {
+				continue
+			}
 			return unsupported("AUTO_INCREMENT for "+name+" of a sharded table that exists", "")
 		case ast.ColumnOptionUniqKey, ast.ColumnOptionPrimaryKey:
 			return unsupported("UNIQUE "+name+" without the sharding key "+t.Rule.Column(), "a shard knows its own rows only")

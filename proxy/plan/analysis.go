@@ -288,10 +288,10 @@ func (f *facts) lockCall(shown string, sets bool) {
 
 func (f *facts) insertIDCall(n *ast.FuncCallExpr, shown string) {
 	if len(n.Args) == 0 {
-		f.uses |= StateLastInsertID
-	} else {
-		f.pins |= StateLastInsertID
+		f.uses |= StateLastInsertID // the session makes every connection know it
+		return
 	}
+	f.pins |= StateLastInsertID
 	f.sessionBound(shown)
 }
 

@@ -27,6 +27,21 @@ var bindings = sync.Pool{New: func() any { return new(scratch) }}
 // a shard (WeightSQL), remembers, and binds again. w may be nil when no table
 // has a string as its key. Only the classes that say Targets can be bound.
 func (p *Plan) Bind(sql string, params []Value, w Weights) (Targets, error) {
+	return p.BindGiven(sql, params, Given{Weights: w})
+}
+
+// Given is what the caller of BindGiven has found out for it.
+type Given struct {
+	Weights  Weights
+	InsertID uint64 // LAST_INSERT_ID(), where Plan.NeedsInsertID
+	Numbered bool   // what ModeNumbers asks for was done
+	IDs      []uint64
+	Prepared bool // the parts' texts will be prepared
+}
+
+// BindGiven is Bind with more than weights. When Mode is ModeNumbers the caller
+// takes ids for the rows, makes the given ones push, and binds again.
+func (p *Plan) BindGiven(sql string, params []Value, g Given) (Targets, error) {
 	if p.bind == nil {
 		return Targets{}, unsupported("binding a statement that goes to no shard", "")
 	}
@@ -46,7 +61,7 @@ func (p *Plan) Bind(sql string, params []Value, w Weights) (Targets, error) {
 	} else {
 		s.sql, s.end = sql, len(sql)
 	}
-	b := &binding{scratch: s, params: params, weights: w, zone: p.zone}
+	b := &binding{scratch: s, params: params, given: g, weights: g.Weights, zone: p.zone}
 	targets, err := p.bind.bind(b)
 	if err != nil {
 		return Targets{}, err
@@ -192,8 +207,8 @@ func (b *binding) match(t *Table, p predicate) ([]route.Shard, bool) {
 // inserted binds the rows of an INSERT into a sharded table by their keys.
 type inserted struct {
 	table   *Table
-	keys    []value  // of each row
-	autos   []value  // of each row, when there is an AUTO_INCREMENT column
+	keys    []value // of each row
+	numbers *numberer
 	split   bool     // the rows stand in parentheses
 	list    string   // the columns, when the text has no list of them
 	several *Refusal // why not on several shards
@@ -205,30 +220,71 @@ type inserted struct {
 func (*inserted) needsText() bool { return true }
 
 func (in *inserted) bind(b *binding) (Targets, error) {
-	if err := in.checkAutos(b); err != nil {
+	numbering, err := in.numbering(b)
+	if err != nil {
 		return Targets{}, err
 	}
-	places := make([]route.Shard, len(in.keys))
-	for i, v := range in.keys {
-		place, err := in.place(b, v, i)
-		if err != nil {
-			return Targets{}, err
-		}
-		places[i] = place
+	places, err := in.places(b, numbering)
+	if err != nil || len(b.missing) > 0 {
+		return Targets{}, err
 	}
-	if len(b.missing) > 0 {
-		return Targets{}, nil
+	if numbering != nil && b.given.Numbered && len(b.given.IDs) != numbering.Generated() {
+		return Targets{}, unsupportedf("", "%d ids for %d rows", len(b.given.IDs), numbering.Generated())
+	}
+	if numbering != nil && !b.given.Numbered {
+		return Targets{Mode: ModeNumbers, Numbering: numbering}, nil
+	}
+	grafts, err := in.grafts(b)
+	if err != nil {
+		return Targets{}, err
 	}
 	shards := slices.Clone(places)
 	slices.Sort(shards)
 	shards = slices.Compact(shards)
 	if len(shards) == 1 {
-		return Targets{Mode: ModeOne, Parts: []Part{{Shard: shards[0], SQL: in.listed(b, b.end)}}}, nil
+		part := Part{Shard: shards[0], SQL: b.statement()}
+		if len(grafts) > 0 {
+			part = b.splicer(grafts).whole(part)
+		}
+		return Targets{Mode: ModeOne, Parts: []Part{part}, Numbering: numbering, IDs: b.given.IDs}, nil
 	}
 	if err := in.spreads(b); err != nil {
 		return Targets{}, err
 	}
-	return in.parts(b, places, shards)
+	parts, err := in.parts(b, places, shards, grafts)
+	return Targets{Mode: ModeAll, Parts: parts, NeedsClock: in.clock, Split: in.whole(b), Numbering: numbering, IDs: b.given.IDs}, err
+}
+
+// numbering is what has to be known of the rows' ids, nil without an
+// AUTO_INCREMENT column.
+func (in *inserted) numbering(b *binding) (*Numbering, error) {
+	if in.numbers == nil {
+		return nil, nil //nolint:nilnil // there is nothing to number
+	}
+	return in.numbers.request(b, in.table)
+}
+
+// places are the shards of the rows. Those that are placed by an id which is not
+// known yet are left out.
+func (in *inserted) places(b *binding, n *Numbering) ([]route.Shard, error) {
+	byID := n != nil && strings.EqualFold(n.Column, in.table.Rule.Column())
+	places := make([]route.Shard, len(in.keys))
+	next := 0
+	for i, v := range in.keys {
+		if byID && n.Rows[i].Generate {
+			if next >= len(b.given.IDs) {
+				continue
+			}
+			v = value{kind: valueGenerated, index: next}
+			next++
+		}
+		place, err := in.place(b, v, i)
+		if err != nil {
+			return nil, err
+		}
+		places[i] = place
+	}
+	return places, nil
 }
 
 // place returns the shard of a row by its key, or refuses.
@@ -245,9 +301,6 @@ func (in *inserted) place(b *binding, v value, row int) (route.Shard, error) {
 	key, f := b.key(column, v, toStore)
 	if f != fitExact {
 		return 0, unsupportedf("give it as the column stores it", "a value for the sharding key %s in row %d that does not convert exactly", name, row+1)
-	}
-	if column.AutoInc && key.Kind == route.KeyInt && key.Int == 0 {
-		return 0, noKey(fmt.Sprintf("0 for the AUTO_INCREMENT column %s in row %d", name, row+1), "give it a value")
 	}
 	if key.NeedsWeight() {
 		return 0, nil
@@ -266,36 +319,6 @@ func (b *binding) isNull(v value) bool {
 		v.kind == valueParam && v.index < len(b.params) && b.params[v.index].Kind == ValueNull
 }
 
-// checkAutos refuses rows whose AUTO_INCREMENT column a shard would number.
-func (in *inserted) checkAutos(b *binding) error {
-	if len(in.autos) == 0 {
-		return nil
-	}
-	name := in.table.autoColumn()
-	column := in.table.column(name)
-	for i, v := range in.autos {
-		key, f := b.key(column, v, toStore)
-		if v.kind != valueLiteral && v.kind != valueParam || f != fitExact || key.Int == 0 {
-			return noKey(fmt.Sprintf("no number for the AUTO_INCREMENT column %s.%s in row %d", in.table.Name, name, i+1),
-				"give it a value: a shard's own numbers are not unique")
-		}
-	}
-	return nil
-}
-
-// listed is the text up to end, which is behind the list's place, with a list of
-// columns.
-func (in *inserted) listed(b *binding, end int) string {
-	pos, inside, ok := b.listPlace()
-	switch {
-	case in.list == "" || !ok:
-		return b.sql[:end]
-	case inside:
-		return b.sql[:pos] + in.list + b.sql[pos:end]
-	}
-	return b.sql[:pos] + " (" + in.list + ")" + b.sql[pos:end]
-}
-
 // spreads refuses rows on several shards where that is not the same.
 func (in *inserted) spreads(b *binding) error {
 	switch {
@@ -310,48 +333,42 @@ func (in *inserted) spreads(b *binding) error {
 }
 
 // parts splits the text: each shard gets its rows' own texts, in their order.
-func (in *inserted) parts(b *binding, places, shards []route.Shard) (Targets, error) {
+func (in *inserted) parts(b *binding, places, shards []route.Shard, grafts []graft) ([]Part, error) {
 	rows, ok := b.rows(nil, len(places))
 	if !ok {
-		return Targets{}, unsupported("this spelling of an INSERT for several shards", "insert the rows of one shard at a time")
+		return nil, unsupported("this spelling of an INSERT for several shards", "insert the rows of one shard at a time")
 	}
 	last := rows[len(rows)-1].end
-	head, tail := in.listed(b, rows[0].start), b.sql[last:b.end]
-	marks := b.paramPlaces()
+	text := b.splicer(grafts)
 	parts := make([]Part, len(shards))
 	for i, shard := range shards {
 		p := &parts[i]
 		p.Shard = shard
-		p.Params = marks.within(nil, span{0, rows[0].start})
-		var text strings.Builder
-		text.WriteString(head)
+		var out strings.Builder
+		text.write(&out, p, span{0, rows[0].start})
 		for r, row := range rows {
 			if places[r] != shard {
 				continue
 			}
 			if p.Rows > 0 {
-				text.WriteByte(',')
+				out.WriteByte(',')
 			}
-			text.WriteString(b.sql[row.start:row.end])
-			p.Params = marks.within(p.Params, row)
+			text.write(&out, p, row)
 			p.Rows++
 			p.Origin = append(p.Origin, r+1)
 		}
-		text.WriteString(tail)
-		p.Params = marks.within(p.Params, span{last, b.end})
-		p.SQL = text.String()
+		text.write(&out, p, span{last, b.end})
+		p.SQL = out.String()
 	}
-	return Targets{Mode: ModeAll, Parts: parts, NeedsClock: in.clock, Split: in.whole(b)}, nil
+	return parts, nil
 }
 
 // whole describes the statement that was split.
 func (in *inserted) whole(b *binding) *Split {
 	s := &Split{Ignore: in.ignore, Update: in.update}
-	if n := len(in.autos); n > 0 {
-		name := in.table.autoColumn()
-		key, _ := b.key(in.table.column(name), in.autos[n-1], toStore) // checkAutos has seen it
-		s.LastID = uint64(key.Int)
-		s.LastIDUnsure = in.update && !in.table.everyUniqueHas(name)
+	if in.numbers != nil {
+		s.LastID = in.numbers.last(b)
+		s.LastIDUnsure = in.update && !in.table.everyUniqueHas(in.numbers.column.Name)
 	}
 	return s
 }

@@ -32,6 +32,7 @@ const (
 type binding struct {
 	*scratch
 	params  []Value
+	given   Given
 	weights Weights
 	zone    zone
 	missing []WeightRequest
@@ -64,6 +65,10 @@ func (b *binding) key(c *Column, v value, u purpose) (route.Key, fit) {
 			return route.Key{}, fitInexact
 		}
 		return b.paramKey(c, b.params[v.index], u)
+	case valueGenerated:
+		return b.paramKey(c, Value{Kind: ValueUint, Uint: b.given.IDs[v.index]}, u)
+	case valueInsertID:
+		return b.paramKey(c, Value{Kind: ValueUint, Uint: b.given.InsertID}, u)
 	case valueNull:
 		return route.Key{}, fitNone
 	case valueOther, valueDefault:

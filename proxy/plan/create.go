@@ -46,7 +46,7 @@ func (d *definition) createTable(n *ast.CreateTableStmt) error {
 	if err := d.placeNew(t, refs); err != nil {
 		return err
 	}
-	ddl.Created = t
+	ddl.Created, ddl.Renumbers = t, true
 	d.plan.bind = allShards{t.Rule.Shards()}
 	return nil
 }

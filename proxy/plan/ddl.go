@@ -90,6 +90,7 @@ func (d *definition) schema(verb DDLVerb, name string) error {
 	}
 	d.plan.DDL.Verb, d.plan.DDL.Schema = verb, name
 	if verb == DDLDropSchema {
+		d.plan.DDL.Renumbers = true
 		for _, t := range d.env.Catalog.TablesOf(name) {
 			if t.Schema == name {
 				d.plan.DDL.Tables = append(d.plan.DDL.Tables, t)
@@ -154,6 +155,7 @@ func (d *definition) truncate(n *ast.TruncateTableStmt) error {
 		return err
 	}
 	d.onTable(t, DDLTruncateTable)
+	d.plan.DDL.Renumbers = true
 	return nil
 }
 
@@ -163,7 +165,7 @@ func (d *definition) dropTable(n *ast.DropTableStmt) error {
 	if n.IsView || n.TemporaryKeyword != ast.TemporaryNone {
 		return unsupported("DROP of a view or temporary table", "")
 	}
-	d.plan.DDL.Verb, d.plan.DDL.IfExists = DDLDropTable, n.IfExists
+	d.plan.DDL.Verb, d.plan.DDL.IfExists, d.plan.DDL.Renumbers = DDLDropTable, n.IfExists, true
 	var shards []route.Shard
 	for _, ref := range n.Tables {
 		name, err := d.resolve(ref)

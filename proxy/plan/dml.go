@@ -193,6 +193,7 @@ func (t *Table) volatileColumn() string {
 
 func (a *analysis) update(n *ast.UpdateStmt) error {
 	a.plan.Class, a.plan.Locking = ClassUpdate, true
+	a.plan.SetsInsertID = a.plan.Pins&StateLastInsertID != 0
 	a.plan.Pins &^= StateLastInsertID // the OK packet has it
 	if done, err := a.writeSite(); done || err != nil {
 		return err
@@ -209,7 +210,7 @@ func (a *analysis) update(n *ast.UpdateStmt) error {
 		return unsupported("UPDATE of the sharding key "+t.Name+"."+t.Rule.Column(), "delete the row and insert it anew, in one transaction")
 	}
 	a.plan.bind = &keyed{table: t, where: a.predicates(n.Where), several: a.severalWrites("UPDATE", n.Order, n.Limit), clock: a.clocked(), write: true}
-	return nil
+	return a.updatesIDs(n.List)
 }
 
 func (a *analysis) delete(n *ast.DeleteStmt) error {

@@ -79,7 +79,9 @@ type explained struct {
 func (explained) needsText() bool { return false }
 
 func (e explained) bind(b *binding) (Targets, error) {
-	targets, err := e.of.Bind(b.sql[e.start:e.end], nil, b.weights)
+	given := b.given
+	given.Numbered = true // nothing is written
+	targets, err := e.of.BindGiven(b.sql[e.start:e.end], nil, given)
 	switch {
 	case err != nil || targets.Mode == ModeWeights:
 		return targets, err

@@ -71,7 +71,7 @@ func (b *binding) rowCount(v value) (uint64, bool) {
 		if v.index < len(b.params) && (b.params[v.index].Kind == ValueInt || b.params[v.index].Kind == ValueUint) {
 			n, f = b.params[v.index].number()
 		}
-	case valueOther, valueNull, valueDefault:
+	case valueOther, valueNull, valueDefault, valueInsertID, valueGenerated:
 	}
 	return n.magnitude, f == fitExact && !n.negative
 }

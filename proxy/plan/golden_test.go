@@ -109,11 +109,35 @@ func planCase(t *testing.T, p *Planner, c Catalog, in []string) []string {
 	if plan.bind == nil {
 		return out
 	}
-	targets, err := plan.Bind(sql, params, testWeights{})
+	given := Given{Weights: testWeights{}, InsertID: 77, Prepared: params != nil}
+	targets, err := plan.BindGiven(sql, params, given)
+	if err == nil && targets.Mode == ModeNumbers {
+		out = append(out, describeNumbering(targets.Numbering))
+		given.Numbered = true
+		for range targets.Numbering.Generated() {
+			given.IDs = append(given.IDs, 1001+uint64(len(given.IDs)))
+		}
+		targets, err = plan.BindGiven(sql, params, given)
+	}
 	if err != nil {
 		return append(out, refusalLine(t, err))
 	}
 	return append(out, describeTargets(sql, targets)...)
+}
+
+func describeNumbering(n *Numbering) string {
+	line := fmt.Sprintf("  numbers %s.%s up to %d", n.Table.Name, n.Column, n.Most)
+	for _, r := range n.Rows {
+		if r.Generate {
+			line += " new"
+		} else {
+			line += fmt.Sprintf(" %d", r.Given)
+		}
+	}
+	if !n.Sure {
+		line += ", perhaps"
+	}
+	return line
 }
 
 func setEnv(t *testing.T, env *Env, text string) {
@@ -230,6 +254,9 @@ func describeTargets(sql string, t Targets) []string {
 		line := fmt.Sprintf("  %s %d", modes[t.Mode], p.Shard)
 		if p.Params != nil {
 			line += fmt.Sprintf(" params %v", p.Params)
+		}
+		if p.IDs != nil {
+			line += fmt.Sprintf(" ids %v", p.IDs)
 		}
 		if t.NeedsClock {
 			line += " clock"

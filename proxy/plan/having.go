@@ -67,7 +67,7 @@ func (b *binding) number(c *Condition, v value) bool {
 		return true
 	case valueParam:
 		return v.index < len(b.params) && b.params[v.index].compared(c)
-	case valueOther, valueDefault:
+	case valueOther, valueDefault, valueInsertID, valueGenerated:
 	}
 	return false
 }

@@ -151,7 +151,7 @@ func (b *binding) plainText(v value) (string, bool) {
 		}
 		s := string(b.params[v.index].Bytes)
 		return s, isASCII(s)
-	case valueOther, valueNull, valueDefault:
+	case valueOther, valueNull, valueDefault, valueInsertID, valueGenerated:
 	}
 	return "", false
 }

@@ -10,6 +10,7 @@ import (
 // insert plans INSERT and REPLACE.
 func (a *analysis) insert(n *ast.InsertStmt) error {
 	a.plan.Class, a.plan.Locking = ClassInsert, true
+	a.plan.SetsInsertID = a.plan.Pins&StateLastInsertID != 0
 	a.plan.Pins &^= StateLastInsertID // the OK packet has it
 	if n.IsReplace {
 		a.plan.Class = ClassReplace
@@ -25,17 +26,20 @@ func (a *analysis) insert(n *ast.InsertStmt) error {
 	if err != nil {
 		return err
 	}
-	columns, err := t.insertColumns(n)
+	columns, err := t.insertColumns(n, rows)
 	if err != nil {
 		return err
 	}
 	for _, as := range n.OnDuplicate {
-		if as.Column.Name.L == t.Rule.Column() {
+		if as.Column.Name.L == t.Rule.Column() && !keepsItself(as) {
 			return unsupported("ON DUPLICATE KEY UPDATE of the sharding key "+t.Name+"."+t.Rule.Column(), "")
 		}
 	}
 	b := &inserted{table: t, split: !n.Setlist, clock: a.clocked(), ignore: n.IgnoreErr, update: len(n.OnDuplicate) > 0}
-	if len(n.Columns) == 0 {
+	if b.numbers, err = a.numberer(n, rows, columns); err != nil {
+		return err
+	}
+	if len(n.Columns) == 0 && len(columns) > 0 {
 		if b.list, err = a.columnList(t, columns); err != nil {
 			return err
 		}
@@ -61,20 +65,20 @@ func insertedRows(n *ast.InsertStmt, t *Table) ([][]ast.ExprNode, error) {
 			rows = append(rows, r.Values)
 		}
 	}
-	if len(rows) == 0 || len(rows[0]) == 0 {
-		return nil, noKey("a row of defaults for the sharded table "+t.Name, "give "+t.Rule.Column()+" a value")
+	if len(rows) == 0 {
+		return nil, noKey("no row for the sharded table "+t.Name, "give "+t.Rule.Column()+" a value")
 	}
 	return rows, nil
 }
 
 // insertColumns returns the columns that the values of a row are for, in lower
 // case.
-func (t *Table) insertColumns(n *ast.InsertStmt) ([]string, error) {
+func (t *Table) insertColumns(n *ast.InsertStmt, rows [][]ast.ExprNode) ([]string, error) {
 	var columns []string
 	for _, c := range n.Columns {
 		columns = append(columns, c.Name.L)
 	}
-	if len(n.Columns) == 0 { // none, or ()
+	if len(n.Columns) == 0 && len(rows[0]) > 0 { // none, or (): a row of defaults needs none
 		for i := range t.Columns {
 			if !t.Columns[i].Invisible {
 				columns = append(columns, strings.ToLower(t.Columns[i].Name))
@@ -116,20 +120,9 @@ func (a *analysis) columnList(t *Table, columns []string) (string, error) {
 // listPlace finds where an INSERT takes its list of columns: behind the table's
 // name and its partitions, or in the parentheses of an empty list.
 func (l *lexed) listPlace() (pos int, inside, ok bool) {
-	i := 1
-	for l.is(i, "LOW_PRIORITY") || l.is(i, "HIGH_PRIORITY") || l.is(i, "DELAYED") || l.is(i, "IGNORE") || l.is(i, "INTO") {
-		i++
-	}
-	if l.op(i+1, '.') {
-		i += 2
-	}
-	if i >= len(l.toks) || l.toks[i].kind != tokWord && l.toks[i].kind != tokQuoted {
+	i, ok := l.insertTable()
+	if !ok {
 		return 0, false, false
-	}
-	if l.is(i+1, "PARTITION") {
-		if i, ok = l.closing(i + 2); !ok {
-			return 0, false, false
-		}
 	}
 	pos = int(l.toks[i].end)
 	if inside = l.op(i+1, '(') && l.op(i+2, ')'); inside {
@@ -139,27 +132,50 @@ func (l *lexed) listPlace() (pos int, inside, ok bool) {
 	return pos, inside, l.is(i+1, "VALUES") || l.is(i+1, "VALUE")
 }
 
+// ownList finds where the list of columns begins that an INSERT has.
+func (l *lexed) ownList() (pos int, ok bool) {
+	i, ok := l.insertTable()
+	if !ok || !l.op(i+1, '(') || l.op(i+2, ')') {
+		return 0, false
+	}
+	return int(l.toks[i+1].end), true
+}
+
+// insertTable is the last token of the table that an INSERT names, with its
+// partitions.
+func (l *lexed) insertTable() (int, bool) {
+	i := 1
+	for l.is(i, "LOW_PRIORITY") || l.is(i, "HIGH_PRIORITY") || l.is(i, "DELAYED") || l.is(i, "IGNORE") || l.is(i, "INTO") {
+		i++
+	}
+	if l.op(i+1, '.') {
+		i += 2
+	}
+	if i >= len(l.toks) || l.toks[i].kind != tokWord && l.toks[i].kind != tokQuoted {
+		return 0, false
+	}
+	if l.is(i+1, "PARTITION") {
+		return l.closing(i + 2)
+	}
+	return i, true
+}
+
 // readRows notes where each row's key and generated number come from.
 func (a *analysis) readRows(b *inserted, rows [][]ast.ExprNode, columns []string) error {
 	t := b.table
 	key := indexOf(columns, t.Rule.Column())
-	if key < 0 {
+	if key < 0 && (b.numbers == nil || !strings.EqualFold(b.numbers.column.Name, t.Rule.Column())) {
 		return noKey("INSERT without a value for "+t.Name+"."+t.Rule.Column(), "give it a value")
-	}
-	auto := -1
-	if name := t.autoColumn(); name != "" {
-		if auto = indexOf(columns, name); auto < 0 {
-			return noKey("INSERT without a value for the AUTO_INCREMENT column "+t.Name+"."+name, "give it a value: a shard's own numbers are not unique")
-		}
 	}
 	for i, row := range rows {
 		if len(row) != len(columns) {
 			return &Refusal{Code: CodeColumnCount, Construct: fmt.Sprintf("column count doesn't match value count at row %d", i+1)}
 		}
-		b.keys = append(b.keys, a.value(row[key]))
-		if auto >= 0 {
-			b.autos = append(b.autos, a.value(row[auto]))
+		v := value{kind: valueDefault}
+		if key >= 0 {
+			v = a.value(row[key])
 		}
+		b.keys = append(b.keys, v)
 	}
 	return nil
 }

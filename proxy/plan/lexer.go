@@ -49,6 +49,8 @@ const (
 	lexUTF8      // the text is UTF-8
 	lexASCIIOnly // literals are read in another character set than they are sent in
 	lexBMPOnly   // the character set is not utf8mb4
+	// lexZeroIsValue: NO_AUTO_VALUE_ON_ZERO. It changes no reading, but what an INSERT means.
+	lexZeroIsValue
 )
 
 // lexed is a text taken apart. Its slices are reused.

@@ -83,6 +83,12 @@ type Plan struct {
 	// lower case. The session refuses the statement or answers itself.
 	Variables []string
 
+	// NeedsInsertID: Bind must be given the value of LAST_INSERT_ID(), which
+	// decides where rows are.
+	NeedsInsertID bool
+	// SetsInsertID: an INSERT or UPDATE has LAST_INSERT_ID(expr).
+	SetsInsertID bool
+
 	Tables    []TableName // the tables named, without duplicates
 	NumParams int         // how many ? the text has
 
@@ -206,6 +212,8 @@ type DDL struct {
 	// IfNotExists: the table may exist already; its stored rule is kept.
 	IfNotExists bool
 	IfExists    bool // of DDLDropTable
+	// Renumbers: the ids of the tables' AUTO_INCREMENT columns go on elsewhere.
+	Renumbers bool
 }
 
 // Mode says how many shards a bound statement goes to.
@@ -220,6 +228,7 @@ const (
 	ModeConcat       // several: the rows one after the other, in any order
 	ModeAll          // several: a write or definition; affected rows are added up
 	ModeMerge        // several: the rows are combined as Targets.Merge says
+	ModeNumbers      // ids of rows are needed first: take them, then bind again
 )
 
 // Part is what one shard gets.
@@ -227,8 +236,10 @@ type Part struct {
 	Shard route.Shard
 	SQL   string
 	// Params are the numbers of the parameters that this text has, in its
-	// order; nil means all, in the client's order.
+	// order; nil means all, in the client's order. Those from the number of the
+	// client's parameters on are IDs.
 	Params []int
+	IDs    []uint64
 	// Rows is how many rows of a split INSERT this part has, else 0.
 	Rows int
 	// Origin are the numbers, from 1, that these rows have in the client's
@@ -241,7 +252,10 @@ type Targets struct {
 	Mode    Mode
 	Parts   []Part          // ascending by shard
 	Weights []WeightRequest // of ModeWeights
-	Merge   *Merge          // of ModeMerge
+	// Numbering is of ModeNumbers, and then of the targets that are bound with it.
+	Numbering *Numbering
+	IDs       []uint64 // that were generated, in the order of the rows
+	Merge     *Merge   // of ModeMerge
 	// NeedsClock: the parts of a statement over several shards read the time, and
 	// must all be given the same.
 	NeedsClock bool

@@ -206,6 +206,8 @@ func modeFlag(word string) lexFlags {
 		return lexIgnoreSpace
 	case "PAD_CHAR_TO_FULL_LENGTH":
 		return lexPadChar
+	case "NO_AUTO_VALUE_ON_ZERO":
+		return lexZeroIsValue
 	case "ORACLE", "MSSQL", "DB2", "MAXDB", "POSTGRESQL", "EMPTY_STRING_IS_NULL":
 		return lexOracle
 	}

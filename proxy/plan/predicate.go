@@ -20,11 +20,13 @@ type value struct {
 type valueKind uint8
 
 const (
-	valueOther   valueKind = iota // an expression
-	valueLiteral                  // literal number index of the text
-	valueParam                    // parameter number index
-	valueNull                     // NULL
-	valueDefault                  // DEFAULT
+	valueOther     valueKind = iota // an expression
+	valueLiteral                    // literal number index of the text
+	valueParam                      // parameter number index
+	valueNull                       // NULL
+	valueDefault                    // DEFAULT
+	valueInsertID                   // LAST_INSERT_ID()
+	valueGenerated                  // id number index of those that were generated
 )
 
 // predicate is one condition that every row must meet: the key is one of the
@@ -203,6 +205,11 @@ func (a *analysis) value(e ast.ExprNode) value {
 	case *ast.DefaultExpr:
 		if n.Name == nil {
 			return value{kind: valueDefault}
+		}
+	case *ast.FuncCallExpr:
+		if n.Schema.L == "" && n.FnName.L == "last_insert_id" && len(n.Args) == 0 {
+			a.plan.NeedsInsertID = true
+			return value{kind: valueInsertID}
 		}
 	case *ast.UnaryOperationExpr:
 		v := a.signed(n)
