@@ -3,7 +3,7 @@ GO ?= go
 LINT_VERSION = v2.12.2
 BIN = bin
 
-.PHONY: demo test check lint race crash chaos bench fuzz build servers
+.PHONY: demo test check lint race crash chaos bench diff fuzz build servers
 
 build:
 	$(GO) build -o $(BIN)/xaproxy ./cmd/xaproxy
@@ -50,10 +50,18 @@ chaos: servers
 bench: servers
 	XAPROXY_BENCH=$(CURDIR)/docs/benchmarks.md $(GO) test -count=1 -timeout 120m -v -run '^TestBench' ./integration/
 
-## fuzz: 20 seconds for every fuzz target
+## diff: DIFF=50000 random statements through the proxy and at one server, all kinds over 2, 3 and 5 shards; writes docs/differential.md
+DIFF ?= 50000
+diff: servers
+	XAPROXY_DIFF=$(DIFF) XAPROXY_DIFF_DOC=$(CURDIR)/docs/differential.md $(GO) test -count=1 -timeout 6h -v -run '^TestDifferential$$' ./integration/
+
+## fuzz: FUZZTIME=20s for every fuzz target (10m for a long run), or for those that FUZZ=name names
+FUZZTIME ?= 20s
+FUZZ ?= Fuzz
+FUZZFLAGS ?=
 fuzz:
 	@for p in $$($(GO) list ./...); do \
-	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
-	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 20s $$p || exit 1; \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' | grep -e '$(FUZZ)'); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $(FUZZFLAGS) $$p || exit 1; \
 	  done; \
 	done
