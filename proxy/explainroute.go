@@ -122,7 +122,7 @@ func (r *routeReport) targets(t plan.Targets, suggested route.Shard, notes strin
 // routeNotes say what the statement does beside its answer.
 func (s *session) routeNotes(k *call, t plan.Targets) []string {
 	p := k.plan
-	several := len(t.Parts) > 1
+	several := len(t.Parts) > 1 || t.Move != nil
 	var notes []string
 	note := func(is bool, text string) {
 		if is {
@@ -138,6 +138,10 @@ func (s *session) routeNotes(k *call, t plan.Targets) []string {
 	note(p.Locking && p.Reader, "locks what it reads until the transaction's end")
 	note(several && s.tx == nil && s.set.autocommit && changes(p.Class) && p.Class != plan.ClassDDL, "a transaction over these shards by itself")
 	note(several && s.tx != nil && changes(p.Class), "joins these shards to the open transaction")
+	note(t.NeedsClock, "all parts have the time of the first")
+	if t.Move != nil {
+		note(true, "then carries the rows with the new key to "+s.e.name(shardID(t.Move.To)))
+	}
 	note(p.Pins&pinned != 0, "ties the session to the shard: "+stateNames(p.Pins&pinned))
 	note(s.bound(p) != 0, "goes where the session's state is: "+stateNames(s.bound(p)))
 	return notes

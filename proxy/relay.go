@@ -26,21 +26,22 @@ type relay struct {
 	part    int
 	class   plan.Class
 
-	defs    [][]byte // of the first reply, with several
-	from    xa.ShardID
-	differs *Error // the shards' columns do not fit together
-	total   wire.OK
-	warned  uint16 // of the part that ended last
-	told    uint64 // its insert id
-	rows    bool   // the end belongs to a result set
-	ended   bool
-	tally   tally
-	split   *plan.Split // of a split INSERT
-	lastID  uint64      // that the part with the statement's last row told
-	clock   *clock      // one for all parts; nil: none is needed
-	shown   [][]*string // the warnings of the part that ended last, with a clock
-	hadID   bool        // LAST_INSERT_ID() of the part's connection was not 0 before
-	sent    bool        // the part was sent, with the own statements in front of it
+	defs     [][]byte // of the first reply, with several
+	from     xa.ShardID
+	differs  *Error // the shards' columns do not fit together
+	total    wire.OK
+	warned   uint16 // of the part that ended last
+	affected uint64 // its rows
+	told     uint64 // its insert id
+	rows     bool   // the end belongs to a result set
+	ended    bool
+	tally    tally
+	split    *plan.Split // of a split INSERT
+	lastID   uint64      // that the part with the statement's last row told
+	clock    *clock      // one for all parts; nil: none is needed
+	shown    [][]*string // the warnings of the part that ended last, with a clock
+	hadID    bool        // LAST_INSERT_ID() of the part's connection was not 0 before
+	sent     bool        // the part was sent, with the own statements in front of it
 }
 
 // discards reports whether what arrives is not for the client.
@@ -167,7 +168,7 @@ func (r *relay) End(ok wire.OK, rows bool) error {
 // add takes the end of one part. A definition is one thing, however many shards
 // execute it.
 func (r *relay) add(ok wire.OK, rows bool) {
-	r.warned, r.told = ok.Warnings, ok.InsertID
+	r.warned, r.told, r.affected = ok.Warnings, ok.InsertID, ok.Affected
 	if r.class == plan.ClassDDL {
 		if !r.ended {
 			r.total, r.ended = ok, true

@@ -141,6 +141,10 @@ func (c *Conn) prepareNow(ctx context.Context, sql string) (stmt Stmt, refused *
 	return stmt, refused, err
 }
 
+// Unprepare forgets a statement of Prepare's that will not be used again: it is
+// closed with the next command.
+func (c *Conn) Unprepare(stmt *Stmt) { c.stmts.dropID(stmt.ID) }
+
 func (c *Conn) prepared(sequence uint8) (Stmt, *wire.ServerError, error) {
 	c.r.SetSequence(sequence)
 	p, err := c.r.Read()

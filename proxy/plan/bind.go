@@ -122,6 +122,7 @@ type keyed struct {
 	gather  *gathering // of reads: how, on several shards
 	several *Refusal   // why not on several shards
 	clock   bool       // the parts read the time
+	move    *moved     // of an UPDATE of the key
 	write   bool
 }
 
@@ -145,6 +146,16 @@ func (k *keyed) bind(b *binding) (Targets, error) {
 		}
 	}
 	t.NeedsClock = k.clock && len(shards) > 1
+	if k.move == nil {
+		return t, nil
+	}
+	to, move, err := k.move.move(b)
+	if err != nil || len(b.missing) > 0 {
+		return Targets{}, err
+	}
+	if len(shards) > 1 || shards[0] != to {
+		t.Mode, t.Move = ModeAll, move
+	}
 	return t, nil
 }
 

@@ -202,14 +202,11 @@ func (a *analysis) update(n *ast.UpdateStmt) error {
 	if n.MultipleTable || n.With != nil || !a.direct(n.TableRefs) {
 		return unsupported("UPDATE of the sharded table "+t.Name+" with another table or a WITH clause", "")
 	}
-	assigned := make(map[string]bool)
-	for _, as := range n.List {
-		assigned[as.Column.Name.L] = true
+	move, err := a.moves(n)
+	if err != nil {
+		return err
 	}
-	if assigned[t.Rule.Column()] {
-		return unsupported("UPDATE of the sharding key "+t.Name+"."+t.Rule.Column(), "delete the row and insert it anew, in one transaction")
-	}
-	a.plan.bind = &keyed{table: t, where: a.predicates(n.Where), several: a.severalWrites("UPDATE", n.Order, n.Limit), clock: a.clocked(), write: true}
+	a.plan.bind = &keyed{table: t, move: move, where: a.predicates(n.Where), several: a.severalWrites("UPDATE", n.Order, n.Limit), clock: a.clocked(), write: true}
 	return a.updatesIDs(n.List)
 }
 

@@ -141,7 +141,7 @@ func sentBy(sql string, plan *Plan, text string) bool {
 
 func checkTargets(t *testing.T, sql string, plan *Plan, targets Targets) {
 	t.Helper()
-	if targets.Mode == ModeInvalid || len(targets.Parts) == 0 || (targets.Mode == ModeAny || targets.Mode == ModeOne) != (len(targets.Parts) == 1) {
+	if targets.Mode == ModeInvalid || len(targets.Parts) == 0 || (targets.Mode == ModeAny || targets.Mode == ModeOne || targets.Move != nil) != (len(targets.Parts) == 1 || targets.Move != nil) {
 		t.Fatalf("%q: %+v", sql, targets)
 	}
 	rows, last := 0, -1

@@ -266,6 +266,9 @@ func describeTargets(sql string, t Targets) []string {
 		}
 		out = append(out, line)
 	}
+	if m := t.Move; m != nil {
+		out = append(out, fmt.Sprintf("  move to %d: %s | %s | %s", m.To, m.Select, m.Delete, m.Insert))
+	}
 	if t.Mode == ModeMerge { // all shards get the same
 		out = append(out[:1], "  shards"+shardList(t.Parts), "  "+t.Merge.String())
 	}

@@ -260,6 +260,7 @@ type Targets struct {
 	// must all be given the same.
 	NeedsClock bool
 	Split      *Split // of an INSERT or REPLACE for several shards
+	Move       *Move  // of an UPDATE that gives rows another shard
 }
 
 // Split is what has to be known of a split INSERT to tell of it what one server
