@@ -164,7 +164,7 @@ func (b *binding) text8(v value) (string, bool) {
 		if p := b.params[v.index]; p.Kind == ValueText {
 			return string(p.Bytes), true
 		}
-	case valueOther, valueNull, valueDefault:
+	case valueOther, valueNull, valueDefault, valueInsertID, valueGenerated:
 	}
 	return "", false
 }
