@@ -44,7 +44,6 @@ func interruptedDefinitions() []definition {
 
 // interruption is what happens at a part, and how the cluster goes on.
 type interruption struct {
-	name   string
 	shard  int
 	side   faultwire.Side
 	victim string // proxy, shard or connection

@@ -69,10 +69,13 @@ func newClient(s *Server, conn net.Conn, id uint32) *client {
 func (c *client) loginTick() (time.Time, error) {
 	end := c.opened.Add(c.srv.port.Limits.Login)
 	if time.Now().After(end) {
-		return end, fmt.Errorf("connection phase: %w", context.DeadlineExceeded)
+		return end, errLoginTime
 	}
 	return end, nil
 }
+
+// errLoginTime: the client did not log in within limits.login_time.
+var errLoginTime = fmt.Errorf("connection phase: %w", context.DeadlineExceeded)
 
 // wake makes the client's goroutine look at its state now. Safe for concurrent use.
 func (c *client) wake() { c.src.wake() }
@@ -97,6 +100,9 @@ func (c *client) run(ctx context.Context) {
 	ctx, c.cancel = context.WithCancelCause(ctx)
 	defer c.cancel(nil)
 	if err := c.connect(); err != nil {
+		if errors.Is(err, errLoginTime) {
+			c.farewell(fail(codeLoginTime, c.srv.port.Limits.Login).because(err))
+		}
 		c.srv.port.Log.Debug("login", slog.Uint64("session", uint64(c.id)), slog.Any("err", err))
 		return
 	}

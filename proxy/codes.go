@@ -16,6 +16,7 @@ const (
 	codeInternal           uint16 = 1105
 	codeNoTable            uint16 = 1146
 	codePacketTooLarge     uint16 = 1153
+	codeLoginTime          uint16 = 1159
 	codeAborted            uint16 = 1180
 	codeArguments          uint16 = 1210
 	codeDeadlock           uint16 = 1213
@@ -41,6 +42,7 @@ const (
 	codePoolWait           uint16 = 17031
 	codeTimeLimit          uint16 = 17032
 	codeStateLost          uint16 = 17033
+	codeStatementTime      uint16 = 17034
 	codeDraining           uint16 = 17040
 )
 
@@ -71,6 +73,8 @@ var codes = []Code{ //nolint:gochecknoglobals // immutable table
 		"No shard has the table.", RetryLater, "Create it through the proxy."},
 	{codePacketTooLarge, "08S01", "PACKET_TOO_LARGE", "Got a packet bigger than limits.packet_bytes (%d bytes)",
 		"The command is larger than the setting allows; the connection is closed.", RetryLater, "Raise limits.packet_bytes, and max_allowed_packet on the shards."},
+	{codeLoginTime, "08S01", "LOGIN_TIME", "Got timeout reading communication packets: the login took longer than limits.login_time (%s)",
+		"The client did not log in in time; the connection is closed.", RetrySafe, "Connect again, or raise the setting."},
 	{codeAborted, "HY000", "ABORTED", "Transaction was rolled back on every shard: %s",
 		"Nothing of it happened anywhere, and doing it again would end alike.", RetryLater, "Mend the cause that the text gives."},
 	{codeArguments, "HY000", "WRONG_ARGUMENTS", "Incorrect arguments to %s",
@@ -85,7 +89,7 @@ var codes = []Code{ //nolint:gochecknoglobals // immutable table
 		"No savepoint of that name was set in this transaction.", RetryLater, "Set it first."},
 	{codeInterrupted, "70100", "INTERRUPTED", "Query execution was interrupted",
 		"KILL ended the statement.", RetrySafe, "Run it again if wanted."},
-	{codeTooManyStatements, "42000", "TOO_MANY_STATEMENTS", "Can't create more than %d prepared statements in a session",
+	{codeTooManyStatements, "42000", "TOO_MANY_STATEMENTS", "Can't create more than %d prepared statements in a session (limits.session_statements)",
 		"The session has prepared as many statements as it may.", RetryLater, "Close prepared statements."},
 	{codeNoNumbers, "HY000", "NO_IDS_LEFT", "Failed to read auto-increment value from storage engine",
 		"The AUTO_INCREMENT column's type has no number left for all rows.", RetryNever, "Give the column a larger type."},
@@ -121,6 +125,8 @@ var codes = []Code{ //nolint:gochecknoglobals // immutable table
 		"The transaction was idle or open for too long.", RetrySafe, "Commit sooner, or raise the setting."},
 	{codeStateLost, "HY000", "STATE_LOST", "The session's connection to shard %s was lost with its %s; connect again",
 		"The session kept state at a shard which no longer exists.", RetryLater, "Connect again and set it up anew."},
+	{codeStatementTime, "HY000", "STATEMENT_TIME", "The statement was stopped: it ran for longer than limits.statement_time (%s)",
+		"It was undone, as by KILL QUERY; an open transaction goes on without it.", RetryLater, "Make it faster, or raise the setting."},
 	{codeDraining, "HY000", "DRAINING", "The proxy ended before the transaction did; it was rolled back on every shard",
 		"The time for open transactions was over when the proxy was shut down.", RetrySafe, "Run the transaction again on another proxy."},
 }

@@ -115,10 +115,13 @@ func (u StaticUsers) Lookup(name string) (User, bool) {
 type Limits struct {
 	Connections int           // limits.connections; 2000
 	PacketBytes int           // limits.packet_bytes; 64 MiB
-	Login       time.Duration // bound of the whole connection phase; 10 s
-	MaxTime     time.Duration // transactions.max_time; 1 h
-	IdleTime    time.Duration // transactions.idle_time; 10 min
-	Statements  int           // prepared statements of one session; 16382, as max_prepared_stmt_count
+	Login       time.Duration // limits.login_time, of the whole connection phase; 10 s
+	// StatementTime is limits.statement_time: KILL QUERY ends a statement that runs
+	// longer at shards, but for definitions; 0: never.
+	StatementTime time.Duration
+	MaxTime       time.Duration // transactions.max_time; 1 h
+	IdleTime      time.Duration // transactions.idle_time; 10 min
+	Statements    int           // limits.session_statements: prepared ones of one session; 16382, as max_prepared_stmt_count
 }
 
 func (l Limits) withDefaults() Limits {

@@ -32,8 +32,10 @@ type session struct {
 	// owed is told in answer to the next statement: why the transaction was
 	// rolled back while the client was silent.
 	owed error
-	// idle is when the last command ended.
-	idle time.Time
+	// idle is when the last command ended, began when the running one did.
+	idle, began time.Time
+	// slow: the running command has reached limits.statement_time.
+	slow bool
 
 	tables tableUse // that the statement or transaction is inside of
 
@@ -97,6 +99,7 @@ func (s *session) command(ctx context.Context, p []byte) error {
 	if err := s.sound(ctx); err != nil {
 		return err
 	}
+	s.began, s.slow = time.Now(), false
 	err := s.dispatch(ctx, p)
 	s.turn, s.schema = backend.Setting{}, nil
 	s.discardInterrupt() // it was for what has ended
@@ -202,6 +205,9 @@ func (s *session) tell(err error) error {
 		return err
 	}
 	e := s.mapError(err)
+	if s.slow && e.Number == codeInterrupted {
+		e = fail(codeStatementTime, s.e.limits.StatementTime).because(err)
+	}
 	s.diag.fail(e)
 	s.trail.prevConn = nil
 	if errors.Is(err, errKilled) || errors.Is(err, errDrained) {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -14,6 +15,9 @@ import (
 var (
 	// errStopped: KILL QUERY.
 	errStopped = errors.New("statement was killed")
+	// errSlow: the statement reached limits.statement_time. What follows is what
+	// follows KILL QUERY.
+	errSlow = fmt.Errorf("%w: limits.statement_time", errStopped)
 	// errTooLong: the transaction reached transactions.max_time.
 	errTooLong = errors.New("transaction is open for too long")
 )
@@ -42,6 +46,7 @@ type watcher struct {
 	// server: half of the shards with it and half without would be worse.
 	alone  bool
 	limit  time.Time // when the transaction is open for too long; zero: never
+	slow   time.Time // when the statement has run for too long; zero: never
 	stop   chan struct{}
 	done   chan struct{}
 	reason error // why the work was stopped; read after done
@@ -65,6 +70,9 @@ func (s *session) guardWith(ctx context.Context, w *watcher, work func(context.C
 	if s.tx != nil && len(w.active) > 0 {
 		w.limit = s.tx.begun.Add(s.e.limits.MaxTime)
 	}
+	if limit := s.e.limits.StatementTime; limit > 0 && len(w.active) > 0 && !w.alone {
+		w.slow = s.began.Add(limit)
+	}
 	timer := time.AfterFunc(watchAfter, func() { w.run(ctx) })
 	work(inner)
 	if timer.Stop() {
@@ -73,6 +81,7 @@ func (s *session) guardWith(ctx context.Context, w *watcher, work func(context.C
 	close(w.stop)
 	s.c.src.wake()
 	<-w.done
+	s.slow = s.slow || errors.Is(w.reason, errSlow)
 	return w.reason
 }
 
@@ -110,12 +119,10 @@ func (w *watcher) run(ctx context.Context) {
 	defer func() { <-ended }()
 	lease := time.NewTicker(w.s.e.leaseStep)
 	defer lease.Stop()
-	var late <-chan time.Time
-	if !w.limit.IsZero() {
-		limit := time.NewTimer(time.Until(w.limit))
-		defer limit.Stop()
-		late = limit.C
-	}
+	late, stopLate := alarm(w.limit)
+	defer stopLate()
+	slow, stopSlow := alarm(w.slow)
+	defer stopSlow()
 	interrupt := w.s.c.interrupt
 	if len(w.active) == 0 {
 		interrupt = nil
@@ -133,12 +140,23 @@ func (w *watcher) run(ctx context.Context) {
 			w.reason = endOfSession(ctx)
 		case <-interrupt:
 			w.reason = errStopped
+		case <-slow:
+			w.reason = errSlow
 		case <-late:
 			w.reason = errTooLong
 		}
 		w.end(ctx)
 		return
 	}
+}
+
+// alarm is a timer for a moment, or none for the zero time.
+func alarm(at time.Time) (<-chan time.Time, func()) {
+	if at.IsZero() {
+		return nil, func() {}
+	}
+	t := time.NewTimer(time.Until(at))
+	return t.C, func() { t.Stop() }
 }
 
 // keep pings the connections that the work does not use. One that does not

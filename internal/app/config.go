@@ -117,6 +117,9 @@ type LimitsConfig struct {
 	ShardConnections int           `yaml:"shard_connections"` // per shard, for sessions
 	PoolWait         time.Duration `yaml:"pool_wait"`         // longest wait for one of them
 	PacketBytes      int           `yaml:"packet_bytes"`
+	StatementTime    time.Duration `yaml:"statement_time"`     // of one statement at the shards; 0: no limit
+	LoginTime        time.Duration `yaml:"login_time"`         // of a client's login
+	SessionStatement int           `yaml:"session_statements"` // prepared statements of one session
 }
 
 // Defaults, each with its reason.
@@ -141,6 +144,8 @@ const (
 	defaultShardConns     = 100 // below MySQL's default max_connections of 151
 	defaultPoolWait       = 10 * time.Second
 	defaultPacket         = 64 << 20 // MySQL's default max_allowed_packet
+	defaultLoginTime      = 10 * time.Second
+	defaultStatements     = serverStatements
 )
 
 // LoadConfig reads and validates a configuration file.
@@ -264,6 +269,8 @@ func (c *Config) setDefaults() {
 	orInt(&c.Limits.ShardConnections, defaultShardConns)
 	orDuration(&c.Limits.PoolWait, defaultPoolWait)
 	orInt(&c.Limits.PacketBytes, defaultPacket)
+	orDuration(&c.Limits.LoginTime, defaultLoginTime)
+	orInt(&c.Limits.SessionStatement, defaultStatements)
 }
 
 func (c *Config) validate() error {
@@ -338,6 +345,7 @@ func (c *Config) validateTimes(bad func(string, ...any)) {
 		{"recovery.beat", c.Recovery.Beat}, {"recovery.dead_after", c.Recovery.DeadAfter}, {"recovery.grace", c.Recovery.Grace},
 		{"recovery.interval", c.Recovery.Interval}, {"recovery.phase2_wait", c.Recovery.Phase2Wait},
 		{"recovery.session_lease", c.Recovery.SessionLease}, {"claims.retain", *c.Claims.Retain},
+		{"limits.pool_wait", c.Limits.PoolWait}, {"limits.statement_time", c.Limits.StatementTime}, {"limits.login_time", c.Limits.LoginTime},
 	} {
 		if d.v < 0 {
 			bad("%s: %s is negative", d.key, d.v)

@@ -298,10 +298,11 @@ func (m *Main) openPorts(ctx context.Context) error {
 		Limits: proxy.Limits{
 			Connections: m.config.Limits.Connections, PacketBytes: m.config.Limits.PacketBytes,
 			MaxTime: m.config.Transactions.MaxTime, IdleTime: m.config.Transactions.IdleTime,
+			StatementTime: m.config.Limits.StatementTime, Login: m.config.Limits.LoginTime, Statements: m.config.Limits.SessionStatement,
 		},
 		Log: m.log,
 	}
-	if err := m.openData(port); err != nil {
+	if err := m.openData(port); err != nil { //nolint:contextcheck // pools and sessions outlive the start
 		return err
 	}
 	return m.openAdmin(port, key)

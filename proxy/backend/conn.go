@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"xaproxy/proxy/wire"
@@ -23,7 +24,8 @@ type Conn struct {
 	version string
 	flavor  xamysql.Flavor
 	session xa.SessionID
-	kill    *kill
+	kill    atomic.Pointer[kill]
+	killed  bool // KillQuery was aimed at an earlier command
 
 	status   wire.Status
 	broken   bool
@@ -92,7 +94,7 @@ func (c *Conn) Pinned() bool { return c.pinned }
 // Reusable reports whether Pool.Put would keep the connection, perhaps after a
 // Ping.
 func (c *Conn) Reusable() bool {
-	return !c.broken && !c.pinned && !c.unknown && !c.kill.aimed() && c.r.Buffered() == 0 &&
+	return !c.broken && !c.pinned && !c.unknown && !c.killed && !c.kill.Load().aimed() && c.r.Buffered() == 0 &&
 		c.status.Has(wire.StatusAutocommit) && !c.status.Has(wire.StatusInTrans)
 }
 
@@ -118,7 +120,7 @@ func (c *Conn) Close() {
 		}
 	}
 	c.broken = true
-	c.kill.whenQuiet(func() { c.nc.Close() })
+	c.kill.Load().whenQuiet(func() { c.nc.Close() })
 }
 
 // lost breaks the connection and says why.
@@ -141,8 +143,13 @@ func (c *Conn) begin(ctx context.Context) error {
 	if c.broken {
 		return xa.WithEffect(fmt.Errorf("shard %s: %w", c.o.Name, ErrBroken), xa.EffectNone)
 	}
-	if err := c.kill.wait(ctx); err != nil {
+	k := c.kill.Load()
+	if err := k.wait(ctx); err != nil {
 		return xa.WithEffect(fmt.Errorf("shard %s: wait for kill: %w", c.o.Name, err), xa.EffectNone)
+	}
+	if k.aimed() { // it may be aimed at the next command, too
+		c.killed = true
+		c.kill.Store(newKill())
 	}
 	if err := ctx.Err(); err != nil {
 		return xa.WithEffect(fmt.Errorf("shard %s: nothing sent: %w", c.o.Name, err), xa.EffectNone)

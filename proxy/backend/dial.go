@@ -64,9 +64,10 @@ func logIn(ctx context.Context, o Options) (*Conn, error) {
 // handshake logs in on a connected socket.
 func handshake(ctx context.Context, nc net.Conn, o Options) (*Conn, error) {
 	c := &Conn{
-		o: o, nc: nc, raw: nc, r: wire.NewReader(nc, o.MaxPacket), kill: newKill(),
+		o: o, nc: nc, raw: nc, r: wire.NewReader(nc, o.MaxPacket),
 		stmts: newStatements(o.MaxStatements), lastUsed: time.Now(),
 	}
+	c.kill.Store(newKill())
 	w := wire.NewWriter(nc)
 	caps := wire.ClientCapabilities
 	if o.FoundRows {

@@ -10,8 +10,8 @@ import (
 	"xaproxy/xa"
 )
 
-// kill is what the owner of a Conn and the one who aims KILL at it share. KILL
-// is aimed once.
+// kill is what the owner of a Conn and the one who aims KILL at one of its commands
+// share. KILL is aimed once at each.
 type kill struct {
 	started atomic.Bool
 	over    atomic.Bool
@@ -56,14 +56,15 @@ func (k *kill) finish() {
 
 // KillQuery sends KILL QUERY for this session on a connection of its own, which
 // is outside of every pool's limit. Other goroutines than the owner may call it,
-// for what the owner waits for; only the first call does anything. From the call
+// for what the owner waits for; only the first call for each command does anything. From the call
 // on the connection will not be reused, and the owner's next command waits for
 // the server's answer.
 func (c *Conn) KillQuery(ctx context.Context) error {
-	if !c.kill.started.CompareAndSwap(false, true) {
-		return c.kill.wait(ctx)
+	k := c.kill.Load()
+	if !k.started.CompareAndSwap(false, true) {
+		return k.wait(ctx)
 	}
-	defer c.kill.finish()
+	defer k.finish()
 	ctx, cancel := context.WithTimeout(ctx, c.o.DialTimeout)
 	defer cancel()
 	reserved, err := logIn(ctx, c.o)

@@ -245,7 +245,7 @@ func TestDirtyConnectionsAreClosed(t *testing.T) {
 			"pinned":           func(c *Conn) { c.Pin() },
 			"broken":           func(c *Conn) { c.Close() },
 			"unknown state":    func(c *Conn) { c.unknown = true },
-			"killed":           func(c *Conn) { c.kill.started.Store(true); c.kill.finish() },
+			"killed":           func(c *Conn) { k := c.kill.Load(); k.started.Store(true); k.finish() },
 			"autocommit off":   func(c *Conn) { c.status &^= wire.StatusAutocommit },
 		} {
 			c := get(t, p)
@@ -513,7 +513,8 @@ func TestFarewellOutOfTurnMeansThatNothingWasDone(t *testing.T) {
 func TestOwnerWaitsForTheKillThatIsUnderWay(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *shard, p *Pool) {
 		c := get(t, p)
-		c.kill.started.Store(true)
+		k := c.kill.Load()
+		k.started.Store(true)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := c.Exchange(ctx, xamysql.Command{SQL: "COMMIT"}); !errors.Is(err, context.DeadlineExceeded) || xa.EffectOf(err) != xa.EffectNone || c.Broken() {
@@ -521,7 +522,7 @@ func TestOwnerWaitsForTheKillThatIsUnderWay(t *testing.T) {
 		}
 		go func() {
 			time.Sleep(time.Second)
-			c.kill.finish()
+			k.finish()
 		}()
 		began := time.Now()
 		send(t, c, "COMMIT")
