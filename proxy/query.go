@@ -20,7 +20,7 @@ import (
 func (s *session) env() plan.Env {
 	snap := s.e.catalog.current()
 	return plan.Env{Schema: s.set.state.Schema, SQLMode: s.set.sqlMode(s.e.defaults.SQLMode), Charset: s.set.charset(),
-		Connection: s.set.connection, TimeZone: s.timeZone(), Catalog: snap, Weights: s.e.weights}
+		Connection: s.set.connection, Collation: s.set.collation(), TimeZone: s.timeZone(), Catalog: snap, Weights: s.e.weights}
 }
 
 // timeZone is the session's time_zone.

@@ -36,6 +36,14 @@ func (s settings) charset() string {
 	return "utf8mb4"
 }
 
+// collation is collation_connection.
+func (s settings) collation() string {
+	if v, given := s.state.Collation.Value(); given {
+		return canonicalCollation(strings.ToLower(v))
+	}
+	return "utf8mb4_general_ci"
+}
+
 // sqlMode is the sql_mode; def is the one that sessions at shards begin with.
 func (s settings) sqlMode(def string) string {
 	if v, given := s.state.SQLMode.Value(); given {

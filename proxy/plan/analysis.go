@@ -32,8 +32,9 @@ type facts struct {
 	uses      State
 	pins      State
 	variables []string
-	columns   []string // names of columns, in lower case
-	wildcard  bool     // SELECT *
+	collate   []*ast.SetCollationExpr // in the text's order
+	columns   []string                // names of columns, in lower case
+	wildcard  bool                    // SELECT *
 	params    []*test_driver.ParamMarkerExpr
 	refusal   *Refusal
 }
@@ -67,7 +68,12 @@ func (f *facts) Enter(n ast.Node) (ast.Node, bool) {
 }
 
 // Leave implements ast.Visitor.
-func (f *facts) Leave(n ast.Node) (ast.Node, bool) { return n, true }
+func (f *facts) Leave(n ast.Node) (ast.Node, bool) {
+	if c, ok := n.(*ast.SetCollationExpr); ok { // behind what it is said of
+		f.collate = append(f.collate, c)
+	}
+	return n, true
+}
 
 func (f *facts) refuse(construct, advice string) {
 	if f.refusal == nil {

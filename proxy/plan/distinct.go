@@ -56,7 +56,7 @@ func (g *gatherer) ordersDistinct() bool {
 			continue
 		}
 		f, r := g.scope.formOf(t.expr)
-		if pads, _ := padding(f.text.Collation); r != nil || pads || t.listed == notVisible && !g.starred(t) {
+		if r != nil || f.text.mayPad() || t.listed == notVisible && !g.starred(t) {
 			return false
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // before and after. Where it is a weight, pads is what its collation pads with.
 type form struct {
 	before, after string
-	text          WeightRequest // of a weight: the collation
+	text          text // of a weight
 }
 
 // itself reports whether the values compare as they are.
@@ -44,10 +44,14 @@ func (sc *scope) formOf(e ast.ExprNode) (form, *Refusal) {
 }
 
 func (t text) form() (form, *Refusal) {
-	if _, known := padding(t.collation); !known {
-		return form{}, unsupported("the order of texts of the collation '"+t.collation+"'", "")
+	if _, known := padding(t.collation); !known && t.token == 0 {
+		return form{}, unknownCollation(t.collation)
 	}
-	return form{before: "WEIGHT_STRING(", after: ")", text: WeightRequest{Charset: t.charset, Collation: t.collation, Text: " "}}, nil
+	return form{before: "WEIGHT_STRING(", after: ")", text: t}, nil
+}
+
+func unknownCollation(name string) *Refusal {
+	return unsupported("the order of texts of the collation '"+name+"'", "")
 }
 
 func (sc *scope) formOfColumn(c *Column) (form, *Refusal) {
@@ -65,7 +69,7 @@ func (sc *scope) formOfColumn(c *Column) (form, *Refusal) {
 		if c.Length > maxWeighed {
 			return form{}, unsupported("the order of the long text "+c.Name, "order by a column of a shorter type")
 		}
-		return text{kind: textKnown, charset: c.Charset, collation: c.Collation}.form()
+		return columnText(c).form()
 	case TypeJSON, TypeGeometry, TypeUUID, TypeInet, TypeOther:
 	}
 	return form{}, unsupported("the order of "+c.Name+" by its type", "")
@@ -98,6 +102,8 @@ func (sc *scope) formOfAggregate(n *ast.AggregateFuncExpr) (form, *Refusal) {
 type text struct {
 	kind               textKind
 	charset, collation string
+	strength           strength
+	token              int // of the collation's name in the text, 0 when it is known
 }
 
 type textKind uint8
@@ -108,16 +114,39 @@ const (
 	textUnknown // a text whose collation is not known
 )
 
-// and is the text that a function makes of two: a column's collation is stronger
-// than a literal's, two columns' must be the same.
+// strength says which collation the text has that is made of two.
+type strength uint8
+
+const (
+	strengthConnection strength = iota // what functions and literals have
+	strengthColumn
+	strengthCollate // given by COLLATE
+)
+
+func columnText(c *Column) text {
+	return text{kind: textKnown, charset: c.Charset, collation: c.Collation, strength: strengthColumn}
+}
+
+// mayPad reports whether equal texts may have weights of different length.
+func (t text) mayPad() bool {
+	pads, _ := padding(t.collation)
+	return pads || t.token > 0
+}
+
+// and is the text that a function makes of two. Two columns' collations must be
+// the same.
 func (t text) and(u text) text {
 	switch {
 	case t.kind == textNone:
 		return u
 	case u.kind == textNone || t == u:
 		return t
+	case t.kind == textUnknown || u.kind == textUnknown || t.strength == u.strength:
+		return text{kind: textUnknown}
+	case t.strength < u.strength:
+		return u
 	}
-	return text{kind: textUnknown}
+	return t
 }
 
 // textOf finds the text that an expression is. Literals and parameters are none:
@@ -126,12 +155,12 @@ func (sc *scope) textOf(e ast.ExprNode) text {
 	switch n := strip(e).(type) {
 	case *ast.ColumnNameExpr:
 		return sc.textOfColumn(n)
-	case *ast.AggregateFuncExpr, *ast.WindowFuncExpr, *ast.SubqueryExpr, *ast.SetCollationExpr, *ast.VariableExpr, *ast.DefaultExpr:
+	case *ast.AggregateFuncExpr, *ast.WindowFuncExpr, *ast.SubqueryExpr, *ast.VariableExpr, *ast.DefaultExpr:
 		return text{kind: textUnknown}
+	case *ast.SetCollationExpr:
+		return text{kind: textKnown, strength: strengthCollate, token: sc.collate[n]}
 	case *ast.FuncCastExpr:
-		if n.Tp != nil && n.Tp.GetType() == mysql.TypeVarString && n.Tp.GetCharset() != "binary" {
-			return text{kind: textUnknown}
-		}
+		return sc.textOfCast(n)
 	case *ast.CaseExpr:
 		results := make([]ast.ExprNode, 0, len(n.WhenClauses)+1)
 		for _, w := range n.WhenClauses {
@@ -157,7 +186,19 @@ func (sc *scope) textOfColumn(n *ast.ColumnNameExpr) text {
 	case col.column.Length > maxWeighed:
 		return text{kind: textUnknown}
 	}
-	return text{kind: textKnown, charset: col.column.Charset, collation: col.column.Collation}
+	return columnText(col.column)
+}
+
+// textOfCast: a cast to CHAR is of the connection's collation, unless it names
+// another character set.
+func (sc *scope) textOfCast(n *ast.FuncCastExpr) text {
+	switch {
+	case n.Tp == nil || n.Tp.GetType() != mysql.TypeVarString:
+		return text{}
+	case n.ExplicitCharSet || n.Tp.GetCharset() == "binary": // BINARY, but also CHAR BINARY
+		return text{kind: textUnknown}
+	}
+	return sc.connection
 }
 
 // textOfCall knows the functions that return one of their arguments, a text made
@@ -175,6 +216,9 @@ func (sc *scope) textOfCall(n *ast.FuncCallExpr) text {
 	}
 	if returnsNumber(n.FnName.L) || shiftsTime(n.FnName.L) && sc.isTime(n.Args) {
 		return text{}
+	}
+	if returnsText(n.FnName.L) {
+		return sc.connection
 	}
 	return text{kind: textUnknown}
 }
@@ -206,13 +250,13 @@ func (sc *scope) chosen(of []ast.ExprNode) text {
 		case *test_driver.ValueExpr:
 			literal = literal || n.Kind() == test_driver.KindString
 		case *test_driver.ParamMarkerExpr:
-			literal = true
+			t = t.and(text{kind: textUnknown})
 		default:
 			t = t.and(sc.textOf(e))
 		}
 	}
 	if t.kind == textNone && literal {
-		return text{kind: textUnknown}
+		return text{kind: textUnknown} // a date, or a text
 	}
 	return t
 }
@@ -224,16 +268,35 @@ func (sc *scope) made(of []ast.ExprNode) text {
 	binary := false
 	for _, e := range of {
 		col, plain := sc.plainColumn(e)
-		binary = binary || plain && col.column.Type.binary()
-		t = t.and(sc.textOf(e))
+		switch {
+		case plain && col.column.Type.binary():
+			binary = true
+		case isBytes(e):
+			t = t.and(text{kind: textUnknown})
+		default:
+			t = t.and(sc.textOf(e))
+		}
 	}
-	if binary && len(of) > 0 && t.kind == textNone {
+	switch {
+	case binary && t.kind == textNone:
 		return text{}
-	}
-	if binary || t.kind == textNone {
+	case binary:
 		return text{kind: textUnknown}
+	case t.kind == textNone:
+		return sc.connection
 	}
 	return t
+}
+
+// isBytes reports whether a literal or parameter is or may be a binary string.
+func isBytes(e ast.ExprNode) bool {
+	switch n := strip(e).(type) {
+	case *test_driver.ValueExpr:
+		return n.Kind() == test_driver.KindBinaryLiteral
+	case *test_driver.ParamMarkerExpr:
+		return true
+	}
+	return false
 }
 
 func (t ColumnType) binary() bool { return t == TypeBinary || t == TypeVarbinary || t == TypeBlob }
@@ -258,6 +321,16 @@ func returnsNumber(function string) bool {
 func shiftsTime(function string) bool {
 	switch function {
 	case "date_add", "date_sub", "adddate", "subdate", "timestampadd":
+		return true
+	}
+	return false
+}
+
+// returnsText reports whether a function returns a text in the connection's
+// character set, whatever its arguments are.
+func returnsText(function string) bool {
+	switch function {
+	case "date_format", "time_format", "dayname", "monthname", "hex", "bin", "oct", "conv", "format", "md5", "sha", "sha1", "sha2":
 		return true
 	}
 	return false

@@ -19,9 +19,9 @@ type gathering struct {
 
 // pad is a key whose pad has to be asked for.
 type pad struct {
-	place   padPlace
-	index   int
-	request WeightRequest
+	place padPlace
+	index int
+	of    text
 }
 
 type padPlace uint8
@@ -130,6 +130,10 @@ func (g *gatherer) open() *Refusal {
 		return g.severally("this spelling of a SELECT")
 	}
 	g.at = at
+	g.scope.connection = g.connectionText()
+	if g.scope.collate, ok = g.collations(); !ok {
+		return g.severally("this spelling of COLLATE")
+	}
 	g.out.merge.Limit = -1
 	for i, f := range sel.Fields.Fields {
 		g.items = append(g.items, g.item(f, at.items[i]))
@@ -290,25 +294,25 @@ func (g *gatherer) havingKeeps() *Refusal {
 
 // orderBy adds a key to the order of the shards' rows.
 func (g *gatherer) orderBy(t target, desc bool) *Refusal {
-	key, request, r := g.key(t)
+	key, of, r := g.key(t)
 	if r != nil {
 		return r
 	}
 	key.Desc = desc
-	g.pad(padOrder, len(g.out.merge.Order), request)
+	g.pad(padOrder, len(g.out.merge.Order), of)
 	g.out.merge.Order = append(g.out.merge.Order, key)
 	return nil
 }
 
 // key makes a target comparable: as it stands in the select list, or by a hidden
 // column.
-func (g *gatherer) key(t target) (MergeKey, WeightRequest, *Refusal) {
+func (g *gatherer) key(t target) (MergeKey, text, *Refusal) {
 	f, r := g.scope.formOf(t.expr)
 	if r != nil {
-		return MergeKey{}, WeightRequest{}, g.severally(r.Construct)
+		return MergeKey{}, text{}, g.severally(r.Construct)
 	}
 	if f.itself() && t.visible != notVisible {
-		return MergeKey{Column: MergeColumn(t.visible)}, WeightRequest{}, nil
+		return MergeKey{Column: MergeColumn(t.visible)}, text{}, nil
 	}
 	return MergeKey{Column: g.hide(g.ofGroup(f, t.expr), t.at)}, f.text, nil
 }
@@ -323,9 +327,9 @@ func (g *gatherer) ofGroup(f form, e ast.ExprNode) form {
 	return f
 }
 
-func (g *gatherer) pad(place padPlace, index int, request WeightRequest) {
-	if pads, _ := padding(request.Collation); pads {
-		g.out.pads = append(g.out.pads, pad{place, index, request})
+func (g *gatherer) pad(place padPlace, index int, of text) {
+	if of.mayPad() {
+		g.out.pads = append(g.out.pads, pad{place, index, of})
 	}
 }
 

@@ -3,6 +3,7 @@ package plan
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"xaproxy/proxy/route"
 )
@@ -60,11 +61,26 @@ func (g *gathering) bound(b *binding) (*Merge, error) {
 			m.Limit = -1
 		}
 	}
+	if err := g.pad(b, &m); err != nil {
+		return nil, err
+	}
+	var err error
+	if m.Having, err = g.having.condition(b); err != nil {
+		return nil, err
+	}
+	return &m, nil
+}
+
+// pad gives the keys their pads.
+func (g *gathering) pad(b *binding, m *Merge) error {
 	if len(g.pads) > 0 {
 		m.Order, m.Final, m.Aggregates = slices.Clone(m.Order), slices.Clone(m.Final), slices.Clone(m.Aggregates)
 	}
 	for _, p := range g.pads {
-		space := b.space(p.request)
+		space, err := b.space(p.of)
+		if err != nil {
+			return err
+		}
 		switch p.place {
 		case padOrder:
 			m.Order[p.index].Pad = space
@@ -74,22 +90,28 @@ func (g *gathering) bound(b *binding) (*Merge, error) {
 			m.Aggregates[p.index].Key.Pad = space
 		}
 	}
-	var err error
-	if m.Having, err = g.having.condition(b); err != nil {
-		return nil, err
-	}
-	return &m, nil
+	return nil
 }
 
-// space is the weight of one space, or is asked for.
-func (b *binding) space(r WeightRequest) []byte {
+// space is the weight of one space where a collation pads, or is asked for.
+func (b *binding) space(t text) ([]byte, error) {
+	if t.token > 0 {
+		t.collation = strings.ToLower(b.name(b.toks[t.token]))
+		t.charset = charsetOf(t.collation)
+		if pads, known := padding(t.collation); !known {
+			return nil, unknownCollation(t.collation)
+		} else if !pads {
+			return nil, nil
+		}
+	}
+	r := WeightRequest{Charset: t.charset, Collation: t.collation, Text: " "}
 	if b.weights != nil {
 		if _, space, ok := b.weights.Weight(r); ok {
-			return space
+			return space, nil
 		}
 	}
 	if !slices.Contains(b.missing, r) {
 		b.missing = append(b.missing, r)
 	}
-	return nil
+	return nil, nil
 }

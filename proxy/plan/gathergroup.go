@@ -11,7 +11,7 @@ import (
 type groupKey struct {
 	target
 	key     MergeKey
-	request WeightRequest
+	text    text
 	ordinal int // of the shards' text
 }
 
@@ -25,7 +25,7 @@ type groups struct {
 // aggregateAt is an aggregate with its place in the text.
 type aggregateAt struct {
 	at  tokens
-	pad WeightRequest // of its key
+	pad text // of its key
 }
 
 // grouped plans groups that are made of the shards' groups. The shards' rows come
@@ -83,7 +83,7 @@ func (gr *groups) groupBy(i int) *Refusal {
 	if r != nil {
 		return gr.severally(r.Construct)
 	}
-	k.key, k.request = MergeKey{Column: MergeColumn(k.visible)}, f.text
+	k.key, k.text = MergeKey{Column: MergeColumn(k.visible)}, f.text
 	if !f.itself() {
 		k.key.Column = gr.hide(gr.ofGroup(f, t.expr), t.at)
 	}
@@ -131,7 +131,7 @@ func (g *gatherer) same(a, b target) bool {
 }
 
 // alike reports whether two pieces of the text are the same if the pairs of
-// literals are.
+// tokens are whose texts are not in the fingerprint.
 func (l *lexed) alike(a, b tokens) (pairs [][2]int, ok bool) {
 	if a.to-a.from != b.to-b.from {
 		return nil, false
@@ -139,9 +139,9 @@ func (l *lexed) alike(a, b tokens) (pairs [][2]int, ok bool) {
 	for i := range a.to - a.from {
 		x, y := l.toks[a.from+i], l.toks[b.from+i]
 		switch {
-		case x.kind != y.kind || x.kind == tokParam:
+		case x.kind != y.kind || x.kind == tokParam || x.kind == tokUserVar:
 			return nil, false
-		case x.kind.literal():
+		case x.kind.literal(), l.charsetName(a.from+i) != "", l.introducer(a.from + i):
 			pairs = append(pairs, [2]int{a.from + i, b.from + i})
 		case !strings.EqualFold(l.text(x), l.text(y)):
 			return nil, false
@@ -261,7 +261,7 @@ func (gr *groups) addOrder(k *groupKey, ordinals *[]string) {
 			return
 		}
 	}
-	gr.pad(padOrder, len(*order), k.request)
+	gr.pad(padOrder, len(*order), k.text)
 	*order = append(*order, k.key)
 	text := strconv.Itoa(k.ordinal)
 	if k.key.Desc {
@@ -281,42 +281,42 @@ func (gr *groups) finally() *Refusal {
 		if constant {
 			continue
 		}
-		key, request, r := gr.finalKey(t)
+		key, of, r := gr.finalKey(t)
 		if r != nil {
 			return r
 		}
 		key.Desc = item.Desc
-		gr.pad(padFinal, len(gr.out.merge.Final), request)
+		gr.pad(padFinal, len(gr.out.merge.Final), of)
 		gr.out.merge.Final = append(gr.out.merge.Final, key)
 	}
 	return nil
 }
 
 // finalKey is the column of the merged rows that a target is compared by.
-func (gr *groups) finalKey(t target) (MergeKey, WeightRequest, *Refusal) {
+func (gr *groups) finalKey(t target) (MergeKey, text, *Refusal) {
 	if k, ok := gr.keyFor(t); ok {
 		key := k.key
 		key.Desc = false
-		return key, k.request, nil
+		return key, k.text, nil
 	}
 	if agg, ok := strip(t.expr).(*ast.AggregateFuncExpr); ok {
 		n, r := gr.findAggregate(agg, t.at)
 		if r != nil {
-			return MergeKey{}, WeightRequest{}, r
+			return MergeKey{}, text{}, r
 		}
 		a := gr.out.merge.Aggregates[n]
 		if a.Func == AggregateMin || a.Func == AggregateMax {
 			return a.Key, gr.aggs[n].pad, nil
 		}
-		return MergeKey{Column: a.Column}, WeightRequest{}, nil
+		return MergeKey{Column: a.Column}, text{}, nil
 	}
 	for _, d := range gr.out.merge.Defaults {
 		if t.visible != notVisible && d.Column == MergeColumn(t.visible) {
-			return MergeKey{Column: d.Column}, WeightRequest{}, nil
+			return MergeKey{Column: d.Column}, text{}, nil
 		}
 	}
 	if r := gr.ofKeys(t.expr, "ORDER BY"); r != nil {
-		return MergeKey{}, WeightRequest{}, r
+		return MergeKey{}, text{}, r
 	}
 	return gr.key(t)
 }

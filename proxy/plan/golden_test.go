@@ -87,7 +87,7 @@ func splitCase(lines []string) (in, want []string) {
 }
 
 func planCase(t *testing.T, p *Planner, c Catalog, in []string) []string {
-	env := Env{Schema: "app", Charset: "utf8mb4", Catalog: c}
+	env := Env{Schema: "app", Charset: "utf8mb4", Collation: "utf8mb4_general_ci", Catalog: c}
 	var sql string
 	var params []Value
 	for _, l := range in {
@@ -152,6 +152,8 @@ func setEnv(t *testing.T, env *Env, text string) {
 			env.Charset = v
 		case "connection":
 			env.Connection = v
+		case "collation":
+			env.Collation = v
 		default:
 			t.Fatalf("env %q", f)
 		}

@@ -92,8 +92,8 @@ func (v Value) compared(c *Condition) bool {
 	return true
 }
 
-// having plans HAVING: a condition on group keys alone is the shards' own, else
-// it is asked of the merged rows.
+// having plans HAVING: conditions on group keys alone are the shards' own, the
+// others are asked of the merged rows.
 func (gr *groups) having() *Refusal {
 	if gr.sel.Having == nil {
 		return nil
@@ -102,16 +102,68 @@ func (gr *groups) having() *Refusal {
 	if r := c.findAggregates(); r != nil {
 		return r
 	}
-	if c.ofKeys() {
+	all := conjuncts(gr.sel.Having.Expr)
+	at, apart := gr.text.conjuncts(tokens{gr.at.having.from + 1, gr.at.having.to})
+	apart = apart && len(at) == len(all)
+	if !apart {
+		all, at = []ast.ExprNode{gr.sel.Having.Expr}, nil
+	}
+	asked := &havingNode{op: ConditionAnd}
+	var kept []piece
+	for i, e := range all {
+		if !c.ofKeys(e) {
+			h, r := c.compile(e)
+			if r != nil {
+				return r
+			}
+			asked.parts = append(asked.parts, h)
+			continue
+		}
+		p := piece{before: " AND "}
+		if len(kept) == 0 {
+			p.before = "HAVING "
+		}
+		if apart {
+			p.at = at[i]
+		}
+		kept = append(kept, p)
+	}
+	if len(asked.parts) == 0 {
 		return nil
 	}
-	h, r := c.compile(gr.sel.Having.Expr)
-	if r != nil {
-		return r
+	if gr.out.having = asked; len(asked.parts) == 1 {
+		gr.out.having = asked.parts[0]
 	}
-	gr.out.having, gr.out.limit.pushed = h, false
-	gr.out.edits = append(gr.out.edits, edit{at: gr.at.having})
+	gr.out.limit.pushed = false
+	gr.out.edits = append(gr.out.edits, edit{at: gr.at.having, pieces: kept})
 	return nil
+}
+
+// conjuncts takes a condition apart at the AND between its parts. It reports false
+// where OR or XOR stand between them.
+func (l *lexed) conjuncts(r tokens) ([]tokens, bool) {
+	r = l.bare(r)
+	var parts []tokens
+	depth, from, between := 0, r.from, false
+	for i := r.from; i < r.to; i++ {
+		switch {
+		case l.op(i, '('), l.is(i, "CASE"):
+			depth++
+		case l.op(i, ')'), l.is(i, "END"):
+			depth--
+		case depth > 0:
+		case l.is(i, "OR"), l.is(i, "XOR"), l.op(i, '|'), l.op(i, '&'):
+			return nil, false
+		case l.is(i, "BETWEEN"):
+			between = true
+		case l.is(i, "AND") && between:
+			between = false
+		case l.is(i, "AND"):
+			parts = append(parts, tokens{from, i})
+			from = i + 1
+		}
+	}
+	return append(parts, tokens{from, r.to}), true
 }
 
 // compiler turns HAVING's expression into a condition.
@@ -143,13 +195,14 @@ func (c *compiler) findAggregates() *Refusal {
 	return nil
 }
 
-// ofKeys reports whether HAVING speaks of group keys only, by names that mean the
-// same to the shards.
-func (c *compiler) ofKeys() bool {
-	if len(c.found) > 0 || c.sel.GroupBy == nil {
+// ofKeys reports whether a condition speaks of group keys only, by names that mean
+// the same to the shards.
+func (c *compiler) ofKeys(e ast.ExprNode) bool {
+	m := mentioned(e)
+	if len(m.aggregates) > 0 || c.sel.GroupBy == nil || len(m.columns) == 0 {
 		return false
 	}
-	for _, name := range mentioned(c.sel.Having.Expr).columns {
+	for _, name := range m.columns {
 		t, r := c.operandName(name)
 		if r != nil {
 			return false
@@ -317,6 +370,9 @@ func (c *compiler) operand(e ast.ExprNode) (MergeColumn, *Refusal) {
 			return 0, r
 		}
 		if k, ok := c.keyFor(t); ok {
+			if k.key.Column != MergeColumn(k.visible) { // what compares is another value than the column's
+				return 0, c.severally("HAVING on " + n.Name.Name.O + " together with aggregates")
+			}
 			return k.key.Column, nil
 		}
 		if t.visible != notVisible {

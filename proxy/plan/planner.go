@@ -22,8 +22,11 @@ type Env struct {
 	SQLMode    string
 	Charset    string // character_set_client
 	Connection string // character_set_connection; "" means as Charset
-	TimeZone   string // the session's time_zone, "" when it is not known
-	Catalog    Catalog
+	// Collation is collation_connection, in lower case and without the name utf8;
+	// "" when it is not known.
+	Collation string
+	TimeZone  string // the session's time_zone, "" when it is not known
+	Catalog   Catalog
 	// Weights are needed for definitions of tables that are placed by ranges or
 	// lists of strings.
 	Weights Weights
@@ -147,6 +150,8 @@ func (p *Planner) cached(env Env, s *scratch) (*Plan, error) {
 func (e *Env) appendKey(key []byte, flags lexFlags) []byte {
 	key = append(key, 0)
 	key = append(key, e.Schema...)
+	key = append(key, 0)
+	key = append(key, e.Collation...)
 	key = append(key, 0)
 	key = binary.BigEndian.AppendUint16(key, uint16(flags))
 	z := zoneOf(e.TimeZone)

@@ -172,6 +172,38 @@ func (g *gatherer) ofTables(names []*ast.ColumnName, clause string) *Refusal {
 	return nil
 }
 
+// connectionText is the text that functions and literals make: of the connection's
+// collation, when that is known and no literal says that it is of another.
+func (a *analysis) connectionText() text {
+	for i, t := range a.text.toks {
+		if t.kind == tokNString || a.text.introducer(i) {
+			return text{kind: textUnknown}
+		}
+	}
+	charset := charsetOf(a.env.Collation)
+	if _, known := padding(a.env.Collation); !known || charset != "utf8mb4" && charset != "utf8mb3" {
+		return text{kind: textUnknown}
+	}
+	return text{kind: textKnown, charset: charset, collation: a.env.Collation}
+}
+
+// collations are the tokens of the names behind COLLATE, of which there must be as
+// many in the text as in the tree.
+func (a *analysis) collations() (map[*ast.SetCollationExpr]int, bool) {
+	at := make(map[*ast.SetCollationExpr]int)
+	n := 0
+	for i := range a.text.toks {
+		if !a.text.is(i, "COLLATE") || a.text.op(i-1, '.') {
+			continue
+		}
+		if n < len(a.facts.collate) {
+			at[a.facts.collate[n]] = i + 1
+		}
+		n++
+	}
+	return at, n == len(a.facts.collate)
+}
+
 func simpleName(e ast.ExprNode) (*ast.ColumnName, bool) {
 	c, ok := strip(e).(*ast.ColumnNameExpr)
 	if !ok {

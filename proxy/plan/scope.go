@@ -19,6 +19,10 @@ type scope struct {
 	// using are the columns that USING has made one, and the source that they are
 	// of, or unknownSource.
 	using map[string]int
+	// connection is a text of the connection's collation.
+	connection text
+	// collate are the tokens of the names behind COLLATE.
+	collate map[*ast.SetCollationExpr]int
 }
 
 const unknownSource = -1
