@@ -260,18 +260,35 @@ func (w *chaos) atVerb(p *chaosProxy, s *chaosShard, r faultwire.Rule, hold time
 	return true
 }
 
-// heal ends what faults may have left, and starts what has ended by itself.
+// heal ends what faults may have left.
 func (w *chaos) heal() {
 	for _, p := range w.proxies {
 		for _, r := range p.relays {
 			r.DisarmAll()
 			r.Admit()
 		}
-		if !p.alive() {
-			w.figures.count(&w.figures.exits)
-			w.trace.note("proxy %s has ended by itself", p.name)
-			w.t.Logf("proxy %s has ended by itself:\n%s", p.name, p.logTail(15))
-			p.start()
+	}
+}
+
+// supervise starts proxies again that have ended by themselves, as every service manager does.
+func (w *chaos) supervise(ctx context.Context) {
+	for ctx.Err() == nil {
+		for _, p := range w.proxies {
+			if !p.busy.take(false) {
+				continue
+			}
+			ended := !p.alive()
+			if ended {
+				w.figures.count(&w.figures.exits)
+				w.trace.note("proxy %s has ended by itself", p.name)
+				w.t.Logf("proxy %s has ended by itself:\n%s", p.name, p.logTail(5))
+				p.start()
+			}
+			p.busy.giveBack(false, ended)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(300 * time.Millisecond):
 		}
 	}
 }

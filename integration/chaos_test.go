@@ -216,6 +216,7 @@ func (w *chaos) playRound(lasts time.Duration) {
 			all.Go(func() { w.canary(clients, p, s) })
 		}
 	}
+	all.Go(func() { w.supervise(clients) })
 	all.Go(func() { w.define(clients) })
 	all.Go(func() { w.operate(clients) })
 	all.Go(func() { w.ask(clients) })

@@ -106,6 +106,27 @@ func reorderNames(t *testing.T, path string) {
 	}
 }
 
+// A shard that answers at first and is lost while the proxy starts is one that does not answer.
+func TestStartGoesOnWithoutAShardThatIsLostMeanwhile(t *testing.T) {
+	c := newCluster(t, launch.MariaDB1011, launch.MariaDB1011, launch.MariaDB1011)
+	p := c.newProxy(t, "a", proxySettings{node: 1})
+	p.up()
+	p.kill()
+	c.shards[2].relay.Refuse()
+	cut := c.shards[1].relay.Arm(faultwire.Rule{Side: faultwire.Before, From: faultwire.Control,
+		Match: func(c faultwire.Command) bool { return strings.Contains(c.SQL, "FROM xaproxy.shard") }})
+	p.start()
+	select {
+	case <-cut.Fired():
+	case <-time.After(20*time.Second + slack()):
+		t.Fatalf("the proxy did not ask for the directory\n%s", p.logTail(20))
+	}
+	c.shards[2].relay.Admit()
+	if _, err := poll(t.Context(), 20*time.Second+slack(), p.ready); err != nil {
+		t.Fatalf("%v\n%s", err, p.logTail(20))
+	}
+}
+
 func TestAnotherClustersShardIsRefused(t *testing.T) {
 	c := newCluster(t, launch.MariaDB1011, launch.MariaDB1011)
 	for i, s := range c.shards {

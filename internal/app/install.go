@@ -284,6 +284,7 @@ func complete(ctx context.Context, members []member, known directory) error {
 }
 
 // remember adds to known what the shards that answer know of those that do not.
+// One that is lost meanwhile is missed only where nobody else knows a number.
 func remember(ctx context.Context, members []member, known directory) (directory, error) {
 	out := directory{Cluster: known.Cluster, Shards: maps.Clone(known.Shards)}
 	if out.Shards == nil {
@@ -292,6 +293,7 @@ func remember(ctx context.Context, members []member, known directory) (directory
 	if !slices.ContainsFunc(members, func(m member) bool { return m.err != nil }) {
 		return out, nil
 	}
+	var lost []error
 	for _, m := range members {
 		if m.err != nil || !m.installed {
 			continue
@@ -301,13 +303,20 @@ func remember(ctx context.Context, members []member, known directory) (directory
 		}
 		names, err := xamysql.ReadDirectory(ctx, m.dsn)
 		if err != nil {
-			return out, fmt.Errorf("shard %s: %w", m.name, err)
+			lost = append(lost, fmt.Errorf("shard %s: %w", m.name, err))
 		}
 		for name, number := range names {
 			if _, is := out.Shards[name]; !is {
 				out.Shards[name] = number
 			}
 		}
+	}
+	unknown := slices.ContainsFunc(members, func(m member) bool {
+		_, is := out.Shards[m.name]
+		return m.err != nil && !is
+	})
+	if unknown {
+		return out, errors.Join(lost...)
 	}
 	return out, nil
 }
