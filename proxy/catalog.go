@@ -82,11 +82,12 @@ func (c *catalog) reload(ctx context.Context, d doubt) {
 func (c *catalog) suspect(n xa.ShardID, d doubt) {
 	have := c.loaded[n]
 	switch {
-	case have == nil:
+	case have == nil, !d.all && len(d.tables) == 0:
 	case d.all:
 		delete(c.loaded, n)
 	default:
 		changed := change{tables: d.tables}
+		have.doubt = append(have.doubt, changed)
 		maps.DeleteFunc(have.tables, func(name plan.TableName, _ *tableFacts) bool { return changed.concerns(name) })
 		maps.DeleteFunc(have.placements, func(name plan.TableName, _ xamysql.Placement) bool { return changed.concerns(name) })
 	}
@@ -185,6 +186,9 @@ func (c *catalog) load(ctx context.Context, d doubt) {
 	next := b.build(ctx)
 	next.version = c.current().version + 1
 	next.whole = len(c.loaded) == len(c.e.order)
+	for _, sc := range c.loaded {
+		next.whole = next.whole && len(sc.doubt) == 0
+	}
 	for name, e := range next.tables {
 		e.gate = c.share.gate(name)
 		next.tables[name] = e
@@ -204,7 +208,7 @@ type snapshot struct {
 	// sets, where all shards agree.
 	schemas, defaults map[string]string
 	collations        map[string]bool // those that all shards know
-	whole             bool            // every shard has told something
+	whole             bool            // every shard has told all that it was asked for
 }
 
 // entry is a table, or why it cannot be used.

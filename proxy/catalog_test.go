@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"xaproxy/proxy/route"
 	"xaproxy/xa"
 	"xaproxy/xa/xamysql"
 )
@@ -115,4 +116,42 @@ func TestFencedChangeRunsNoMorePart(t *testing.T) {
 	}
 	release()
 	ask(leave)
+}
+
+// TestShardThatHasNotToldOfAChange: what it has is not known, which is neither a difference nor nothing.
+func TestShardThatHasNotToldOfAChange(t *testing.T) {
+	o := twoMariaDB()
+	one := route.Shard(1)
+	o.tables = map[string]route.Placement{"lone": {Shard: &one}}
+	w := newWorld(t, o)
+	ids := w.bank()
+	c := w.conn("bank")
+	exec(t, c, "CREATE TABLE lone (id INT PRIMARY KEY)")
+	for i := range w.servers {
+		exec(t, w.direct(i), `INSERT INTO xaproxy.catalog_change (id,node_id,tables) VALUES ('gone',3,'[{"Schema":"bank","Name":"account"},{"Schema":"bank","Name":"lone"}]')`)
+	}
+	time.Sleep(time.Second)
+	if err := w.servers[1].Kill(); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, w.direct(0), "DELETE FROM xaproxy.catalog_change")
+	for _, q := range []string{fmt.Sprintf("UPDATE account SET balance=1 WHERE id=%d", ids[0]), "SELECT * FROM lone"} {
+		_, err := c.ExecContext(t.Context(), q)
+		if n := numberOf(t, err); n != 17025 {
+			t.Errorf("%s: %v", q, err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.ExecContext(context.Background(), fmt.Sprintf("UPDATE account SET balance=1 WHERE id=%d", ids[0]))
+		done <- err
+	}()
+	time.Sleep(500 * time.Millisecond)
+	if err := w.servers[1].Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	exec(t, c, "INSERT INTO lone VALUES (1)")
 }

@@ -85,6 +85,17 @@ func (b *builder) allKnow(collation string) bool {
 	return collation != ""
 }
 
+// doubtful names a shard that has told nothing of the table since its definition
+// was changed.
+func (b *builder) doubtful(name plan.TableName) string {
+	for _, n := range b.e.order {
+		if sc := b.shards[n]; sc != nil && slices.ContainsFunc(sc.doubt, func(d change) bool { return d.concerns(name) }) {
+			return b.e.name(n)
+		}
+	}
+	return ""
+}
+
 // stuck names a definition statement that left the table in need of a person.
 func (b *builder) stuck(name plan.TableName) string {
 	for _, n := range b.e.order {
@@ -103,6 +114,10 @@ func (b *builder) stuck(name plan.TableName) string {
 func (b *builder) entry(ctx context.Context, name plan.TableName) entry {
 	var e entry
 	var first *tableFacts
+	if silent := b.doubtful(name); silent != "" {
+		e.reason = fail(codeTableChanging, name.Schema+"."+name.Name, "shard "+silent+" has not answered since its definition was changed")
+		return e
+	}
 	for _, n := range b.e.order {
 		sc := b.shards[n]
 		if sc == nil || sc.tables[name] == nil {

@@ -78,7 +78,7 @@ func (s *session) plan(ctx context.Context, env plan.Env, sql string) (*plan.Pla
 	env.Catalog = snap
 	p, err := s.planWeighed(ctx, env, sql)
 	s.tables.planned = snap.version
-	if err == nil || !unknownTable(err) && !s.e.catalog.share.changing() {
+	if err == nil || !unknownTable(err) && !numberIs(err, codeTableChanging) && !s.e.catalog.share.changing() {
 		return p, err
 	}
 	if why := s.guard(ctx, nil, func(ctx context.Context) { p, err = s.planSlowly(ctx, env, sql) }); why != nil {
@@ -121,6 +121,7 @@ func (s *session) planSlowly(ctx context.Context, env plan.Env, sql string) (*pl
 			return p, nil
 		case c.share.changing() && hear(ctx, news, began.Add(patience)):
 		case unknownTable(err) && c.refreshSince(ctx, began):
+		case numberIs(err, codeTableChanging) && time.Since(began) < enterPatience && c.refreshSince(ctx, time.Now()):
 		case unknownTable(err) && !snap.whole:
 			return nil, fail(codeTableChanging, strings.Join(unknownNames(err), ","), "it is not known while a shard does not answer").because(err)
 		default:

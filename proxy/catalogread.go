@@ -21,6 +21,7 @@ type shardCatalog struct {
 	schemas    map[string]string // collation by schema
 	collations map[string]bool
 	stuck      []change // definition statements that need a person
+	doubt      []change // those since which the shard has told nothing of their tables
 }
 
 // tableFacts is a table as one shard has it. shape holds one line for each part

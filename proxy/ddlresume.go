@@ -183,7 +183,8 @@ func (r *resumption) differs(ctx context.Context, a, b *resumedPart) (string, er
 			return "", err
 		}
 	}
-	if what := a.textDiffers(b); what != "" || r.d.about.Drops {
+	// Servers of different kinds have different defaults for schemas.
+	if what := a.textDiffers(b); what != "" || r.d.about.Drops || r.d.about.Schema != "" {
 		return what, nil
 	}
 	for _, p := range []*resumedPart{a, b} {
@@ -208,9 +209,6 @@ func (p *resumedPart) textDiffers(o *resumedPart) string {
 }
 
 func (r *resumption) factsDiffer(a, b *shardCatalog) string {
-	if s := r.d.about.Schema; s != "" && a.schemas[s] != b.schemas[s] {
-		return a.schemas[s] + " against " + b.schemas[s]
-	}
 	for _, t := range r.d.about.Tables {
 		x, y := a.tables[t], b.tables[t]
 		if x == nil || y == nil {
