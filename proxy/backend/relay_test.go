@@ -491,33 +491,38 @@ func TestForeignChangeOfAVariableIsNoticed(t *testing.T) {
 func TestKillQueryEndsTheStatementAndTheReuse(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		c := b.dial()
-		killed := make(chan error, 1)
-		go func() {
-			waitFor(t, func() bool {
-				var n int
-				b.db.QueryRow("SELECT COUNT(*) FROM information_schema.processlist WHERE id=? AND info LIKE '%SLEEP%'", c.Session().Conn).Scan(&n)
-				return n > 0
-			})
-			killed <- c.KillQuery(context.Background())
-		}()
-		began := time.Now()
-		// MySQL's SLEEP returns 1 when it is killed, in a longer statement the error comes.
-		_, res := relay(t, c, com("SELECT SLEEP(20) FROM "+digits+" x"))
-		if time.Since(began) > 15*time.Second {
-			t.Error("the statement was not killed")
-		}
-		t.Logf("%+v", res.Err)
-		if err := <-killed; err != nil {
-			t.Fatal(err)
-		}
-		if c.Reusable() {
-			t.Error("KILL was aimed at the connection, yet it is reusable")
-		}
-		if err := c.Ping(t.Context()); err != nil && !c.Broken() {
-			t.Error(err)
+		for range 2 { // each KILL ends one statement
+			killed := make(chan error, 1)
+			go func() {
+				waitFor(t, func() bool {
+					var n int
+					b.db.QueryRow("SELECT COUNT(*) FROM information_schema.processlist WHERE id=? AND info LIKE '%SLEEP%'", c.Session().Conn).Scan(&n)
+					return n > 0
+				})
+				killed <- c.KillQuery(context.Background())
+			}()
+			began := time.Now()
+			// MySQL's SLEEP returns 1 when it is killed, in a longer statement the error comes.
+			_, res := relay(t, c, com("SELECT SLEEP(20) FROM "+digits+" x"))
+			if time.Since(began) > 15*time.Second {
+				t.Error("the statement was not killed")
+			}
+			t.Logf("%+v", res.Err)
+			if err := <-killed; err != nil {
+				t.Fatal(err)
+			}
+			if c.Reusable() {
+				t.Error("KILL was aimed at the connection, yet it is reusable")
+			}
+			if err := c.Ping(t.Context()); err != nil && !c.Broken() {
+				t.Error(err)
+			}
 		}
 		if err := c.KillQuery(t.Context()); err != nil {
-			t.Errorf("second kill: %v", err)
+			t.Errorf("kill without a statement: %v", err)
+		}
+		if _, res := relay(t, c, com("SELECT 1")); res.Err != nil {
+			t.Errorf("behind a KILL that came too late: %v", res.Err)
 		}
 		c.Close()
 		c.Close()
