@@ -106,20 +106,28 @@ type reply struct {
 func (s *session) send(ctx context.Context, k *call, conn *backend.Conn, own []string, part plan.Part, out *relay) (reply, error) {
 	var r reply
 	var err error
+	w := &watcher{active: []*backend.Conn{conn}, alone: k.plan.Class == plan.ClassDDL}
+	stopped := s.guardWith(ctx, w, func(ctx context.Context) { r, err = sendPart(ctx, k, conn, own, part, out) })
+	r.stopped = stopped
+	return r, err
+}
+
+// sendPart is send without a watcher. It is called by the goroutine that has the
+// connection.
+func sendPart(ctx context.Context, k *call, conn *backend.Conn, own []string, part plan.Part, out *relay) (reply, error) {
+	var r reply
+	var err error
 	if out.clock != nil {
 		own = append(slices.Clip(own), out.clock.front())
 	}
-	w := &watcher{active: []*backend.Conn{conn}, alone: k.plan.Class == plan.ClassDDL}
-	r.stopped = s.guardWith(ctx, w, func(ctx context.Context) {
-		if k.stmt == nil {
-			err = r.text(ctx, conn, own, part.SQL, out)
-		} else {
-			err = r.prepared(ctx, k, conn, own, part, out)
-		}
-		if out.clock != nil && !r.clockRuns && !conn.Broken() {
-			err = errors.Join(err, letGo(ctx, conn))
-		}
-	})
+	if k.stmt == nil {
+		err = r.text(ctx, conn, own, part.SQL, out)
+	} else {
+		err = r.prepared(ctx, k, conn, own, part, out)
+	}
+	if out.clock != nil && !r.clockRuns && !conn.Broken() {
+		err = errors.Join(err, letGo(ctx, conn))
+	}
 	return r, err
 }
 

@@ -43,6 +43,7 @@ const (
 	codeTimeLimit          uint16 = 17032
 	codeStateLost          uint16 = 17033
 	codeStatementTime      uint16 = 17034
+	codeResultTooLarge     uint16 = 17035
 	codeDraining           uint16 = 17040
 )
 
@@ -127,6 +128,8 @@ var codes = []Code{ //nolint:gochecknoglobals // immutable table
 		"The session kept state at a shard which no longer exists.", RetryLater, "Connect again and set it up anew."},
 	{codeStatementTime, "HY000", "STATEMENT_TIME", "The statement was stopped: it ran for longer than limits.statement_time (%s)",
 		"It was undone, as by KILL QUERY; an open transaction goes on without it.", RetryLater, "Make it faster, or raise the setting."},
+	{codeResultTooLarge, "HY000", "RESULT_TOO_LARGE", "The rows of several shards cannot be combined: more than %s would have to be held (%s)",
+		"The order of the result is not that of the shards' rows, so all of them have to be held.", RetryLater, "Ask for fewer rows (LIMIT, conditions), order by what the rows are grouped by, or raise the setting."},
 	{codeDraining, "HY000", "DRAINING", "The proxy ended before the transaction did; it was rolled back on every shard",
 		"The time for open transactions was over when the proxy was shut down.", RetrySafe, "Run the transaction again on another proxy."},
 }

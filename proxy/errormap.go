@@ -3,9 +3,11 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"xaproxy/proxy/backend"
+	"xaproxy/proxy/merge"
 	"xaproxy/proxy/plan"
 	"xaproxy/proxy/wire"
 	"xaproxy/tm"
@@ -53,6 +55,8 @@ func (s *session) shardError(err error) *Error {
 	var busy *backend.BusyError
 	var packet *wire.ServerError
 	var server *xamysql.ServerError
+	var full *merge.LimitError
+	var inexact *merge.UnsupportedError
 	switch {
 	case errors.As(err, &down):
 		return fail(codeShardDown, down.Name, down.Cause.Error()).because(err)
@@ -62,6 +66,16 @@ func (s *session) shardError(err error) *Error {
 		return (&Error{Number: packet.Number, State: packet.State, Message: packet.Message}).because(err)
 	case errors.As(err, &server):
 		return (&Error{Number: server.Number, State: server.State, Message: server.Message}).because(err)
+	case errors.As(err, &full) && full.Rows:
+		return fail(codeResultTooLarge, fmt.Sprintf("%d rows", s.e.limits.RowsBuffered), "limits.rows_buffered").because(err)
+	case errors.As(err, &full):
+		return fail(codeResultTooLarge, fmt.Sprintf("%d bytes", s.e.limits.BytesBuffered), "limits.bytes_buffered").because(err)
+	case errors.As(err, &inexact):
+		return fail(codeUnsupported, inexact.Construct).because(err)
+	case errors.Is(err, merge.ErrOrder):
+		return fail(codeUnsupported, "GROUP BY or DISTINCT of values that a server sorts by their beginning only (max_sort_length)").because(err)
+	case errors.Is(err, merge.ErrRange):
+		return fail(codeUnsupported, "an aggregate whose value is out of its type's range").because(err)
 	case errors.Is(err, wire.ErrPacketTooLarge):
 		return fail(codePacketTooLarge, s.e.limits.PacketBytes).because(err)
 	case errors.Is(err, backend.ErrClosed):

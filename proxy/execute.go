@@ -35,12 +35,10 @@ func (s *session) targets(ctx context.Context, k *call) error {
 			return s.all(ctx, k, t)
 		}
 		return s.one(ctx, k, t)
-	case plan.ModeConcat:
-		return s.concat(ctx, k, t)
+	case plan.ModeConcat, plan.ModeMerge:
+		return s.combine(ctx, k, t)
 	case plan.ModeAll:
 		return s.all(ctx, k, t)
-	case plan.ModeMerge:
-		return s.tell(fail(codeUnsupported, "combining the rows of several shards"))
 	case plan.ModeInvalid, plan.ModeWeights, plan.ModeNumbers:
 	}
 	return s.tell(fail(codeInternal, "a plan without targets"))

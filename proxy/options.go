@@ -122,6 +122,9 @@ type Limits struct {
 	MaxTime       time.Duration // transactions.max_time; 1 h
 	IdleTime      time.Duration // transactions.idle_time; 10 min
 	Statements    int           // limits.session_statements: prepared ones of one session; 16382, as max_prepared_stmt_count
+	// Of rows of several shards that one statement may hold to sort them.
+	RowsBuffered  int // limits.rows_buffered; 1000000
+	BytesBuffered int // limits.bytes_buffered; 64 MiB
 }
 
 func (l Limits) withDefaults() Limits {
@@ -131,6 +134,8 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.MaxTime, time.Hour)
 	orDefault(&l.IdleTime, 10*time.Minute)
 	orDefault(&l.Statements, 16382)
+	orDefault(&l.RowsBuffered, 1_000_000)
+	orDefault(&l.BytesBuffered, 64<<20)
 	return l
 }
 

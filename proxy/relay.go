@@ -1,11 +1,6 @@
 package proxy
 
 import (
-	"bytes"
-	"errors"
-	"math"
-	"slices"
-
 	"xaproxy/proxy/plan"
 	"xaproxy/proxy/wire"
 	"xaproxy/xa"
@@ -21,14 +16,12 @@ type relay struct {
 	skip int
 	// several: the replies of several shards are made into one.
 	several bool
+	feed    *feed      // takes the rows; nil: the client does
 	shard   xa.ShardID // that answers now
 	parts   []plan.Part
 	part    int
 	class   plan.Class
 
-	defs     [][]byte // of the first reply, with several
-	from     xa.ShardID
-	differs  *Error // the shards' columns do not fit together
 	total    wire.OK
 	warned   uint16 // of the part that ended last
 	affected uint64 // its rows
@@ -44,23 +37,14 @@ type relay struct {
 	sent     bool        // the part was sent, with the own statements in front of it
 }
 
-// discards reports whether what arrives is not for the client.
-func (r *relay) discards() bool { return r.skip > 0 || r.differs != nil }
-
 // Columns implements backend.Sink.
 func (r *relay) Columns(defs [][]byte) error {
-	if r.discards() {
+	switch {
+	case r.skip > 0:
 		return nil
-	}
-	if r.defs != nil {
-		r.differs = r.compare(defs)
+	case r.feed != nil:
+		r.feed.begin(defs)
 		return nil
-	}
-	if r.several {
-		r.from = r.shard
-		for _, d := range defs {
-			r.defs = append(r.defs, slices.Clone(d))
-		}
 	}
 	return r.s.c.definitions(defs, r.s.status(0))
 }
@@ -86,63 +70,13 @@ func (c *client) definitionList(defs [][]byte, status wire.Status) error {
 	return c.w.Write(wire.AppendEOF(nil, status, 0))
 }
 
-// compare says why the columns of two shards are not the same.
-func (r *relay) compare(defs [][]byte) *Error {
-	if len(defs) != len(r.defs) {
-		return fail(codeColumnsDiffer, r.s.e.name(r.from), r.s.e.name(r.shard), "their numbers")
-	}
-	for i, d := range defs {
-		if bytes.Equal(d, r.defs[i]) {
-			continue
-		}
-		a, errA := wire.ParseColumn(r.defs[i])
-		b, errB := wire.ParseColumn(d)
-		if err := errors.Join(errA, errB); err != nil {
-			return fail(codeInternal, err.Error()).because(err)
-		}
-		if what := difference(a, b); what != "" {
-			return fail(codeColumnsDiffer, r.s.e.name(r.from), r.s.e.name(r.shard), "column "+a.Name+", "+what)
-		}
-	}
-	return nil
-}
-
-// difference names what makes values of two columns incomparable: what only
-// describes a column (flags of its keys, its display length) may differ between
-// server families.
-func difference(a, b wire.Column) string {
-	switch {
-	case a.Name != b.Name:
-		return "its name"
-	case a.Type != b.Type:
-		return "its type"
-	case a.Flags&flagUnsigned != b.Flags&flagUnsigned:
-		return "its sign"
-	case !sameCharset(a.Collation, b.Collation):
-		return "its character set"
-	case a.Decimals != b.Decimals:
-		return "its decimals"
-	}
-	return ""
-}
-
-// sameCharset compares what values are encoded in: which of the character set's
-// collations a server names for a result depends on its defaults.
-func sameCharset(a, b uint16) bool {
-	if a == b {
-		return true
-	}
-	if a > math.MaxUint8 || b > math.MaxUint8 {
-		return false
-	}
-	csA, _, knownA := wire.Charset(uint8(a))
-	csB, _, knownB := wire.Charset(uint8(b))
-	return knownA && knownB && csA == csB
-}
-
 // Row implements backend.Sink.
 func (r *relay) Row(p []byte) error {
-	if r.discards() {
+	switch {
+	case r.skip > 0:
+		return nil
+	case r.feed != nil:
+		r.feed.row(p)
 		return nil
 	}
 	return r.s.c.w.Write(p)
@@ -227,9 +161,6 @@ func (r *relay) settleID() error {
 
 // finish sends the end that was kept.
 func (r *relay) finish() error {
-	if r.differs != nil {
-		return r.s.tell(r.differs)
-	}
 	if r.several && !r.rows && r.class != plan.ClassDDL {
 		r.total.Info = r.tally.info()
 	}

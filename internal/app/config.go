@@ -120,6 +120,8 @@ type LimitsConfig struct {
 	StatementTime    time.Duration `yaml:"statement_time"`     // of one statement at the shards; 0: no limit
 	LoginTime        time.Duration `yaml:"login_time"`         // of a client's login
 	SessionStatement int           `yaml:"session_statements"` // prepared statements of one session
+	RowsBuffered     int           `yaml:"rows_buffered"`      // of several shards, held to be sorted
+	BytesBuffered    int           `yaml:"bytes_buffered"`     // the same
 }
 
 // Defaults, each with its reason.
@@ -146,6 +148,8 @@ const (
 	defaultPacket         = 64 << 20 // MySQL's default max_allowed_packet
 	defaultLoginTime      = 10 * time.Second
 	defaultStatements     = serverStatements
+	defaultRowsBuffered   = 1_000_000
+	defaultBytesBuffered  = 64 << 20 // a hundred of such statements at a time fit a machine
 )
 
 // LoadConfig reads and validates a configuration file.
@@ -271,6 +275,8 @@ func (c *Config) setDefaults() {
 	orInt(&c.Limits.PacketBytes, defaultPacket)
 	orDuration(&c.Limits.LoginTime, defaultLoginTime)
 	orInt(&c.Limits.SessionStatement, defaultStatements)
+	orInt(&c.Limits.RowsBuffered, defaultRowsBuffered)
+	orInt(&c.Limits.BytesBuffered, defaultBytesBuffered)
 }
 
 func (c *Config) validate() error {

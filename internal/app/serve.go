@@ -297,6 +297,7 @@ func (m *Main) openPorts(ctx context.Context) error {
 		ServerVersion: m.serverVersion(ctx),
 		Limits: proxy.Limits{
 			Connections: m.config.Limits.Connections, PacketBytes: m.config.Limits.PacketBytes,
+			RowsBuffered: m.config.Limits.RowsBuffered, BytesBuffered: m.config.Limits.BytesBuffered,
 			MaxTime: m.config.Transactions.MaxTime, IdleTime: m.config.Transactions.IdleTime,
 			StatementTime: m.config.Limits.StatementTime, Login: m.config.Limits.LoginTime, Statements: m.config.Limits.SessionStatement,
 		},
