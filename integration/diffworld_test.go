@@ -57,7 +57,7 @@ func newDiffWorld(t *testing.T, e launch.Engine, count int) *diffWorld {
 	}
 	w.ref = w.dial(ref.server.Addr(), ref.server.User(), ref.server.Password())
 	w.proxy = w.dial(w.process.data, "app", appPassword)
-	w.comparer = comparer{ask: w.dial(ref.server.Addr(), ref.server.User(), ref.server.Password()), known: map[string]string{}}
+	w.comparer = comparer{ask: w.dial(ref.server.Addr(), ref.server.User(), ref.server.Password()), known: map[string]string{}, shards: count}
 	t.Cleanup(func() { w.ref.close(); w.proxy.close() })
 	for _, s := range c.shards {
 		w.shards = append(w.shards, w.dial(s.server.Addr(), s.server.User(), s.server.Password()))
@@ -180,6 +180,7 @@ func (h *history) step(st statement) (refused string, m *mismatch, err error) {
 		got.ok.InsertID = want.ok.InsertID
 	}
 	m, err = h.w.comparer.replies(st, want, got, whole)
+	h.alike = h.alike && !h.w.comparer.perPart
 	if err == nil && m != nil && want.err != nil && got.err != nil {
 		var other bool
 		if other, err = h.errorOfARow(st, got.err.Number); other {
@@ -494,11 +495,32 @@ func (h *history) place(table string, k keyColumn, shard int, part *reply) (*mis
 		}
 		h.placed[class] = shard
 		q := fmt.Sprintf("SELECT COUNT(*) FROM %s.%s WHERE %s = %s LIMIT 1", h.name, table, k.column, k.literal(fields[at]))
+		if m := h.routed(q, shard); m != nil {
+			return m, nil
+		}
 		if m, err := h.finds(q); m != nil || err != nil {
 			return m, err
 		}
 	}
 	return nil, nil
+}
+
+// routed demands that the proxy looks for a key where its row is.
+func (h *history) routed(q string, shard int) *mismatch {
+	a, err := must(h.w.proxy.query("EXPLAIN ROUTE " + q))
+	if err != nil {
+		return nil // refused
+	}
+	for _, row := range a.rows {
+		f, err := a.fields(row)
+		if err != nil || len(f) < 2 {
+			return differ("placement", "EXPLAIN ROUTE %s: %q", q, row)
+		}
+		if string(f[1]) == fmt.Sprintf("s%d", shard) {
+			return nil
+		}
+	}
+	return differ("placement", "%s is looked for elsewhere than at shard s%d: %q", q, shard, a.rows)
 }
 
 func (h *history) finds(q string) (*mismatch, error) {
