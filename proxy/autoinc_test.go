@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"xaproxy/proxy/route"
 	"xaproxy/proxy/wire"
 )
 
@@ -168,4 +170,128 @@ func TestGeneratedIDsOfPreparedStatements(t *testing.T) {
 			tw.same("SELECT id,k,v FROM " + table)
 		}
 	})
+}
+
+func TestDefinitionsMoveTheNextID(t *testing.T) {
+	twins(t, worldOptions{}, func(t *testing.T, tw *twin) {
+		tw.same("CREATE DATABASE d", "USE d")
+		for _, table := range []string{"(id INT AUTO_INCREMENT PRIMARY KEY, k INT)", "(k INT, id INT AUTO_INCREMENT, PRIMARY KEY (k, id), KEY (id))"} {
+			tw.same("CREATE TABLE c "+table+" AUTO_INCREMENT=500", "INSERT INTO c (k) VALUES (1),(2),(3)",
+				"TRUNCATE TABLE c", "INSERT INTO c (k) VALUES (1),(2),(3)",
+				"ALTER TABLE c AUTO_INCREMENT=50", "INSERT INTO c (k) VALUES (4),(5)",
+				"ALTER TABLE c AUTO_INCREMENT=10", "INSERT INTO c (k) VALUES (6)",
+				"DELETE FROM c", "INSERT INTO c (k) VALUES (7)", "DELETE FROM c",
+				"ALTER TABLE c AUTO_INCREMENT=10", "INSERT INTO c (k) VALUES (8)",
+				"ALTER TABLE c ADD COLUMN n INT", "INSERT INTO c (k) VALUES (9)",
+				"ALTER TABLE c ADD COLUMN m INT, AUTO_INCREMENT=70", "INSERT INTO c (k) VALUES (10)",
+				"CREATE TABLE c2 LIKE c", "INSERT INTO c2 (k) VALUES (1)",
+				"BEGIN", "INSERT INTO c (k) VALUES (11),(12),(13)", "ROLLBACK", "INSERT INTO c (k) VALUES (14)",
+				"SELECT id, k FROM c", "DROP TABLE c, c2",
+				"CREATE TABLE c "+table, "INSERT INTO c (k) VALUES (1)", "DROP TABLE c")
+		}
+		tw.same("CREATE TABLE e (k INT, id INT AUTO_INCREMENT, PRIMARY KEY (k, id), KEY (id))", "INSERT INTO e (k) VALUES (1),(2)")
+		for _, b := range []*bare{tw.proxy, tw.ref} {
+			if a := b.query("ALTER TABLE e MODIFY id BIGINT UNSIGNED AUTO_INCREMENT"); a.err != nil { // its counts are a shard's
+				t.Error(a.err)
+			}
+		}
+		tw.same("INSERT INTO e (k) VALUES (3),(4)", "SELECT id, k FROM e",
+			"DROP DATABASE d", "CREATE DATABASE d", "USE d", "CREATE TABLE e (k INT, id INT AUTO_INCREMENT, PRIMARY KEY (k, id), KEY (id))",
+			"INSERT INTO e (k) VALUES (1),(2)")
+	})
+}
+
+// TestUpdatedIDsPushTheNextOnes: servers count what UPDATE gives, too.
+func TestUpdatedIDsPushTheNextOnes(t *testing.T) {
+	twins(t, worldOptions{}, func(t *testing.T, tw *twin) {
+		tw.same("CREATE DATABASE d", "USE d", "CREATE TABLE b (k INT, id INT AUTO_INCREMENT, v VARCHAR(10), PRIMARY KEY (k), KEY (id))",
+			"INSERT INTO b (k) VALUES (1),(2),(3)", "UPDATE b SET id=700 WHERE k=1", "INSERT INTO b (k) VALUES (4)",
+			"INSERT INTO b (k) VALUES (1) ON DUPLICATE KEY UPDATE id=900", "INSERT INTO b (k) VALUES (5)", "SELECT k,id FROM b")
+		tw.with("UPDATE b SET id=? WHERE k=?", integer(1000), integer(2))
+		tw.same("INSERT INTO b (k) VALUES (6)")
+		tw.refused("UPDATE b SET id=id+1 WHERE k=1", "an expression for the AUTO_INCREMENT column b.id")
+	})
+}
+
+// TestIDsEndWithTheirType compares what is told when a type has no number left.
+func TestIDsEndWithTheirType(t *testing.T) {
+	twins(t, worldOptions{}, func(t *testing.T, tw *twin) {
+		tw.same("CREATE DATABASE d", "USE d")
+		for i, c := range []struct{ column, last string }{
+			{"TINYINT", "126"}, {"SMALLINT UNSIGNED", "65534"}, {"BIGINT", "9223372036854775806"},
+		} {
+			table := fmt.Sprintf("e%d", i)
+			tw.same("CREATE TABLE "+table+" (id "+c.column+" AUTO_INCREMENT PRIMARY KEY, k INT)", "INSERT INTO "+table+" VALUES ("+c.last+", 1)",
+				"INSERT INTO "+table+" (k) VALUES (2)", "INSERT INTO "+table+" (k) VALUES (3)", "SELECT * FROM "+table)
+		}
+		tw.same("CREATE TABLE u (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, k INT)", "INSERT INTO u VALUES (18446744073709551613, 1)",
+			"INSERT INTO u (k) VALUES (2)", "INSERT INTO u (k) VALUES (3)", "INSERT INTO u (k) VALUES (3),(4)", "SELECT * FROM u",
+			"CREATE TABLE s (id TINYINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, k INT)", "INSERT INTO s VALUES (253, 1)",
+			"INSERT INTO s (k) VALUES (1),(2),(3)", "SELECT * FROM s")
+	})
+}
+
+// TestLastInsertIDFollowsTheSession: ids of sharded tables, of tables on one shard
+// and of LAST_INSERT_ID(expr), read wherever the next statement goes.
+func TestLastInsertIDFollowsTheSession(t *testing.T) {
+	one := route.Shard(1)
+	o := worldOptions{tables: map[string]route.Placement{"one": {Shard: &one}}}
+	twins(t, o, func(t *testing.T, tw *twin) {
+		tw.same("CREATE DATABASE d", "USE d", "CREATE TABLE p (id INT AUTO_INCREMENT PRIMARY KEY, v BIGINT)",
+			"CREATE TABLE c (parent INT, id INT AUTO_INCREMENT, v BIGINT, PRIMARY KEY (parent, id), KEY (id))",
+			"CREATE TABLE one (id INT AUTO_INCREMENT PRIMARY KEY, v BIGINT)", "INSERT INTO one VALUES (1000,1)")
+		for _, in := range []string{"SELECT 1", "BEGIN"} {
+			for range 3 {
+				tw.same(in,
+					"INSERT INTO p (v) VALUES (1)", "INSERT INTO c (parent,v) VALUES (LAST_INSERT_ID(),2),(LAST_INSERT_ID(),3),(77,LAST_INSERT_ID())",
+					"SELECT parent,v FROM c WHERE id=LAST_INSERT_ID()", "SELECT id,parent,v FROM c WHERE id>=LAST_INSERT_ID()",
+					"INSERT INTO one (v) VALUES (4)", "INSERT INTO c (parent,v) VALUES (LAST_INSERT_ID(),5)", "SELECT LAST_INSERT_ID()",
+					"UPDATE p SET v=LAST_INSERT_ID(v+50) WHERE id=1", "SELECT LAST_INSERT_ID()", "UPDATE c SET v=LAST_INSERT_ID()",
+					"INSERT INTO one VALUES (LAST_INSERT_ID()+2000,1)", "SELECT LAST_INSERT_ID()", "DELETE FROM one WHERE id>2000",
+					"INSERT INTO one (v) VALUES (LAST_INSERT_ID())", "SELECT LAST_INSERT_ID(), @@identity", "SELECT id,v FROM one",
+					"SELECT id,parent,v FROM c", "COMMIT")
+			}
+		}
+	})
+}
+
+func TestNumbersComeFromTheirShard(t *testing.T) {
+	w := newWorld(t, twoMariaDB())
+	c := w.conn("")
+	exec(t, c, "CREATE DATABASE d")
+	exec(t, c, "USE d")
+	exec(t, c, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, v INT)")
+	exec(t, c, "INSERT INTO a (v) VALUES (1)")
+	home := 0
+	for i := range w.servers {
+		var n int
+		if err := w.direct(i).QueryRow("SELECT COUNT(*) FROM xaproxy.sequence").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n == 1 {
+			home = i
+		}
+	}
+	exec(t, c, "INSERT INTO a (id,v) VALUES (100,1)")
+	if err := w.servers[home].Kill(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(400 * time.Millisecond) // longer than ids may be handed out without asking
+	if n := number(t, c, "INSERT INTO a (v) VALUES (2)"); n != 17030 {
+		t.Errorf("error %d", n)
+	}
+	// A given id that is below all that were handed out needs no number, only its shard.
+	done := 0
+	for id := 2; id < 40; id++ {
+		switch n := number(t, c, fmt.Sprintf("INSERT INTO a VALUES (%d,1)", id)); n {
+		case 0:
+			done++
+		case 17030:
+		default:
+			t.Fatalf("error %d", n)
+		}
+	}
+	if done < 5 {
+		t.Errorf("%d given ids were stored", done)
+	}
 }

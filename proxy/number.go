@@ -209,7 +209,7 @@ func (w *numbering) read(ctx context.Context) error {
 		return err
 	}
 	if now.Life != s.life {
-		*s = sequence{turn: s.turn, life: now.Life}
+		s.sequenceState = sequenceState{life: now.Life}
 		w.name.Life, w.left = now.Life, 0
 	}
 	s.seen, s.flavor = w.seen, now.Flavor

@@ -69,7 +69,10 @@ func (q *sequences) of(t plan.TableName) *sequence {
 //	 generates  others'     here      proxy's     others'      yet
 type sequence struct {
 	turn chan struct{} // taken by whoever looks at the rest
+	sequenceState
+}
 
+type sequenceState struct {
 	life    string    // "": nothing is known
 	seen    tableLife // of the table when life was read
 	flavor  xamysql.Flavor
