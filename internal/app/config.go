@@ -28,6 +28,7 @@ type Config struct {
 	Transactions  TransactionsConfig     `yaml:"transactions"`
 	Recovery      RecoveryConfig         `yaml:"recovery"`
 	Claims        ClaimsConfig           `yaml:"claims"`
+	AutoIncrement AutoIncrementConfig    `yaml:"auto_increment"`
 	Limits        LimitsConfig           `yaml:"limits"`
 	ServerVersion string                 `yaml:"server_version"` // shown to clients; "" = that of the lowest shard number
 
@@ -111,6 +112,11 @@ type ClaimsConfig struct {
 	Retain *time.Duration `yaml:"retain"`
 }
 
+// AutoIncrementConfig says how rows of sharded tables are numbered.
+type AutoIncrementConfig struct {
+	Block int `yaml:"block"` // ids that are taken from the shards at a time
+}
+
 // LimitsConfig bounds what clients can take.
 type LimitsConfig struct {
 	Connections      int           `yaml:"connections"`       // of clients
@@ -142,6 +148,7 @@ const (
 	defaultPhase2Wait     = time.Second
 	defaultLease          = 15 * time.Second // a proxy that is cut off loses its locks after this
 	defaultRetain         = 10 * time.Minute
+	defaultBlock          = 1000 // one flush for a thousand rows; a proxy that ends skips as many ids
 	defaultConnections    = 2000
 	defaultShardConns     = 100 // below MySQL's default max_connections of 151
 	defaultPoolWait       = 10 * time.Second
@@ -269,6 +276,7 @@ func (c *Config) setDefaults() {
 		retain := defaultRetain
 		c.Claims.Retain = &retain
 	}
+	orInt(&c.AutoIncrement.Block, defaultBlock)
 	orInt(&c.Limits.Connections, defaultConnections)
 	orInt(&c.Limits.ShardConnections, defaultShardConns)
 	orDuration(&c.Limits.PoolWait, defaultPoolWait)
@@ -289,6 +297,9 @@ func (c *Config) validate() error {
 	c.validateTables(bad)
 	c.validateUsers(bad)
 	c.validateTimes(bad)
+	if b := c.AutoIncrement.Block; b < 1 || b > 1<<30 {
+		bad("auto_increment.block: %d is not between 1 and %d", b, 1<<30)
+	}
 	for _, l := range []struct{ key, addr string }{{"data", c.Listen.Data}, {"admin", c.Listen.Admin}, {"http", c.Listen.HTTP}} {
 		if l.key == "http" && l.addr == "off" {
 			continue

@@ -343,7 +343,7 @@ func (m *Main) openData(port proxy.Port) error {
 	if err != nil {
 		return err
 	}
-	o := proxy.Options{Port: port, Manager: m.manager, Map: places}
+	o := proxy.Options{Port: port, Manager: m.manager, Map: places, SequenceBlock: m.config.AutoIncrement.Block}
 	for _, u := range m.shards {
 		o.Shards = append(o.Shards, proxy.Shard{Number: u.meta.Shard, Name: u.name, Pool: u.pool, FoundRows: u.found, Store: u.store})
 	}
