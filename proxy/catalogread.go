@@ -278,6 +278,7 @@ func (sc *shardCatalog) takeKey(row []string) error {
 		if !partial {
 			t.table.Primary = append(t.table.Primary, row[3])
 		}
+		t.table.PartialPrimary = t.table.PartialPrimary || partial
 		t.parts = append(t.parts, "PRIMARY."+row[3]+"("+row[4]+")")
 		return nil
 	}

@@ -25,7 +25,12 @@ func (w *write) move(ctx context.Context, m *plan.Move) error {
 	s := w.s
 	var to *branch
 	for i, part := range w.t.Parts {
-		if part.Shard == m.To || w.changed[i] == 0 {
+		rows := w.changed[i]
+		if next := i + 1; next < len(w.t.Parts) && w.t.Parts[next].Shard == part.Shard {
+			w.changed[next] += rows // a shard's rows are carried once
+			continue
+		}
+		if part.Shard == m.To || rows == 0 {
 			continue
 		}
 		if to == nil {
@@ -34,7 +39,7 @@ func (w *write) move(ctx context.Context, m *plan.Move) error {
 				return err
 			}
 		}
-		if err := s.carry(ctx, m, w.touched[i], to, w.changed[i]); err != nil {
+		if err := s.carry(ctx, m, w.touched[i], to, rows); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,12 @@ func (s *session) all(ctx context.Context, k *call, t plan.Targets) error {
 		s.beginTx(plan.AccessDefault)
 		s.tx.own = true
 	}
+	if t.Choose != nil {
+		if own {
+			s.rollback(ctx)
+		}
+		return s.tell(fail(codeUnsupported, "LIMIT in a write to several shards"))
+	}
 	out := &relay{s: s, several: true, parts: t.Parts, class: k.plan.Class, clock: clockFor(t), split: t.Split}
 	w := &write{s: s, k: k, t: t, out: out}
 	if !own {

@@ -123,6 +123,7 @@ type keyed struct {
 	several *Refusal   // why not on several shards
 	clock   bool       // the parts read the time
 	move    *moved     // of an UPDATE of the key
+	choose  *chooser   // of a write with LIMIT: how it finds its rows, on several shards
 	write   bool
 }
 
@@ -146,17 +147,25 @@ func (k *keyed) bind(b *binding) (Targets, error) {
 		}
 	}
 	t.NeedsClock = k.clock && len(shards) > 1
+	return t, k.beside(b, &t, shards)
+}
+
+// beside binds what a write does beside its parts.
+func (k *keyed) beside(b *binding, t *Targets, shards []route.Shard) error {
+	var err error
+	if k.choose != nil && len(shards) > 1 {
+		if t.Choose, err = k.choose.bind(b); err != nil {
+			return err
+		}
+	}
 	if k.move == nil {
-		return t, nil
+		return nil
 	}
 	to, move, err := k.move.move(b)
-	if err != nil || len(b.missing) > 0 {
-		return Targets{}, err
-	}
-	if len(shards) > 1 || shards[0] != to {
+	if err == nil && (len(shards) > 1 || shards[0] != to) {
 		t.Mode, t.Move = ModeAll, move
 	}
-	return t, nil
+	return err
 }
 
 // shards are those on which rows can be that meet every condition; all, when

@@ -34,10 +34,12 @@ type Table struct {
 	Rule         route.Rule
 	Columns      []Column // in definition order
 	Primary      []string // the primary key's columns, in order; empty: none. A prefix is left out
-	Unique       []Unique // the other unique keys
-	ForeignKeys  bool     // it refers to a table, or a table refers to it
-	Triggers     bool
-	View         bool // not a base table
+	// PartialPrimary: the primary key has a prefix of a column.
+	PartialPrimary bool
+	Unique         []Unique // the other unique keys
+	ForeignKeys    bool     // it refers to a table, or a table refers to it
+	Triggers       bool
+	View           bool // not a base table
 }
 
 // Column is what the planner must know about a column.

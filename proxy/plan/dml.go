@@ -33,7 +33,7 @@ func (p *Planner) analyse(env *Env, s *scratch, template string) (*Plan, error) 
 		Uses: f.uses, Pins: f.pins, Variables: f.variables, Locking: f.locking,
 		Tables: st.names(), NumParams: s.params, flags: s.flags, zone: zoneOf(env.TimeZone),
 	}
-	a := &analysis{env: env, facts: f, site: st, plan: plan, marks: len(s.literalTokens(s.marks[:0])), text: &s.lexed}
+	a := &analysis{planner: p, env: env, facts: f, site: st, plan: plan, marks: len(s.literalTokens(s.marks[:0])), text: &s.lexed}
 	if err := a.statement(node); err != nil {
 		return nil, err
 	}
@@ -67,6 +67,8 @@ type analysis struct {
 	plan  *Plan
 	marks int // how many literals the text has
 	text  *lexed
+
+	planner *Planner
 }
 
 func (a *analysis) statement(node ast.StmtNode) error {
@@ -206,7 +208,9 @@ func (a *analysis) update(n *ast.UpdateStmt) error {
 	if err != nil {
 		return err
 	}
-	a.plan.bind = &keyed{table: t, move: move, where: a.predicates(n.Where), several: a.severalWrites("UPDATE", n.Order, n.Limit), clock: a.clocked(), write: true}
+	k := &keyed{table: t, move: move, where: a.predicates(n.Where), clock: a.clocked(), write: true}
+	k.choose, k.several = a.severalWrites("UPDATE", n.Order, n.Limit)
+	a.plan.bind = k
 	return a.updatesIDs(n.List)
 }
 
@@ -219,15 +223,20 @@ func (a *analysis) delete(n *ast.DeleteStmt) error {
 	if n.IsMultiTable || n.With != nil || !a.direct(n.TableRefs) {
 		return unsupported("DELETE from the sharded table "+t.Name+" with another table or a WITH clause", "")
 	}
-	a.plan.bind = &keyed{table: t, where: a.predicates(n.Where), several: a.severalWrites("DELETE", n.Order, n.Limit), clock: a.clocked(), write: true}
+	k := &keyed{table: t, where: a.predicates(n.Where), clock: a.clocked(), write: true}
+	k.choose, k.several = a.severalWrites("DELETE", n.Order, n.Limit)
+	a.plan.bind = k
 	return nil
 }
 
-func (a *analysis) severalWrites(verb string, order *ast.OrderByClause, limit *ast.Limit) *Refusal {
-	if order != nil || limit != nil {
-		return unsupported(verb+" with ORDER BY or LIMIT over several shards of "+a.site.sharded.Name, "give the sharding key, or select the keys first")
+// severalWrites says how an UPDATE or DELETE is executed on several shards, or why
+// it is not. An order alone matters within a shard only: rows that could get in each
+// other's way are on one.
+func (a *analysis) severalWrites(verb string, order *ast.OrderByClause, limit *ast.Limit) (*chooser, *Refusal) {
+	if r := a.everywhere("give the sharding key"); r != nil || limit == nil {
+		return nil, r
 	}
-	return a.everywhere("give the sharding key")
+	return a.chooses(verb, order)
 }
 
 // writeSite plans a write whose tables are on one shard, and reports whether

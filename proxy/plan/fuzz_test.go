@@ -144,6 +144,11 @@ func checkTargets(t *testing.T, sql string, plan *Plan, targets Targets) {
 	if targets.Mode == ModeInvalid || len(targets.Parts) == 0 || (targets.Mode == ModeAny || targets.Mode == ModeOne || targets.Move != nil) != (len(targets.Parts) == 1 || targets.Move != nil) {
 		t.Fatalf("%q: %+v", sql, targets)
 	}
+	if c := targets.Choose; c != nil {
+		for _, p := range c.Parts([]Chosen{{0, repeated("11", len(c.keys))}, {1, repeated("22", len(c.keys))}}) {
+			checkMerged(t, sql, plan, p)
+		}
+	}
 	rows, last := 0, -1
 	for _, p := range targets.Parts {
 		if int(p.Shard) <= last || p.Shard > 2 {

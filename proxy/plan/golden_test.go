@@ -268,6 +268,12 @@ func describeTargets(sql string, t Targets) []string {
 		}
 		out = append(out, line)
 	}
+	if c := t.Choose; c != nil {
+		out = append(out, fmt.Sprintf("  choose%s params %v: %s | %s | %v", shardList(c.Targets.Parts), c.Params, c.At(c.Targets.Parts[0]), c.Targets.Merge, c.Targets.Parts[0].Params))
+		for _, p := range c.Parts([]Chosen{{1, repeated("1", len(c.keys))}, {0, repeated("2", len(c.keys))}, {1, repeated("3", len(c.keys))}}) {
+			out = append(out, fmt.Sprintf("  then %d params %v: %s", p.Shard, p.Params, p.SQL))
+		}
+	}
 	if m := t.Move; m != nil {
 		out = append(out, fmt.Sprintf("  move to %d: %s | %s | %s", m.To, m.Select, m.Delete, m.Insert))
 	}
@@ -276,6 +282,8 @@ func describeTargets(sql string, t Targets) []string {
 	}
 	return out
 }
+
+func repeated(s string, n int) []string { return slices.Repeat([]string{s}, n) }
 
 func shardList(parts []Part) string {
 	var list string

@@ -261,6 +261,9 @@ type Targets struct {
 	NeedsClock bool
 	Split      *Split // of an INSERT or REPLACE for several shards
 	Move       *Move  // of an UPDATE that gives rows another shard
+	// Choose is of an UPDATE or DELETE with LIMIT for several shards. Where it finds
+	// no row, the first of Parts is to be executed as it is.
+	Choose *Choose
 }
 
 // Split is what has to be known of a split INSERT to tell of it what one server
