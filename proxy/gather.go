@@ -61,8 +61,8 @@ func (s *session) combine(ctx context.Context, k *call, t plan.Targets) error {
 func (s *session) gather(ctx context.Context, k *call, t plan.Targets, to rowSink) (*relay, error) {
 	out := &relay{s: s, several: true, parts: t.Parts, class: k.plan.Class, clock: clockFor(t)}
 	g := &gathering{s: s, k: k, merge: t.Merge}
-	if t.Mode == plan.ModeConcat {
-		g.merge = &plan.Merge{Limit: -1}
+	if g.merge == nil {
+		g.merge = &plan.Merge{Limit: -1} // one shard's rows after the other's
 	}
 	if err := g.open(ctx, out); err != nil {
 		return nil, err
