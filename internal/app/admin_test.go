@@ -1,6 +1,7 @@
 package app
 
 import (
+	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -70,5 +71,47 @@ func TestAdminPortShowsWhatShardsCanProveAndResolves(t *testing.T) {
 	var n int
 	if err := openDB(t, servers[1].RootDSN()).QueryRow("SELECT COUNT(*) FROM d.t").Scan(&n); err != nil || n != 0 {
 		t.Errorf("%d rows after the rollback, %v", n, err)
+	}
+}
+
+// TestAdminPortRepairsDefinitions: one that only a part of the shards can execute waits for a person.
+func TestAdminPortRepairsDefinitions(t *testing.T) {
+	servers, shards := startShards(t, launch.MariaDB1011, launch.MariaDB1011)
+	m := serve(t, testConfig(t, shards))
+	app := openDB(t, "app:apppw@tcp("+m.DataAddr()+")/")
+	ops := openDB(t, "ops:opspw@tcp("+m.AdminAddr()+")/")
+	run := func(db *sql.DB, statements ...string) {
+		t.Helper()
+		for _, q := range statements {
+			if _, err := db.ExecContext(t.Context(), q); err != nil {
+				t.Fatalf("%s: %v", q, err)
+			}
+		}
+	}
+	run(app, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY, v INT)", "INSERT INTO d.t VALUES (1,1),(2,1),(3,1),(4,1),(5,1),(6,1)")
+	second := openDB(t, servers[1].RootDSN())
+	for _, verb := range []string{"RETRY", "FORGET"} {
+		run(second, "UPDATE d.t SET v=NULL")
+		if _, err := app.ExecContext(t.Context(), "ALTER TABLE d.t MODIFY v INT NOT NULL"); err == nil || !strings.Contains(err.Error(), "17022") {
+			t.Fatal(err)
+		}
+		rows, err := query(t, ops, "SHOW DDL")
+		if err != nil || len(rows) == 0 || !strings.Contains(rows[0], "|stuck|s0: done; s1: failed") {
+			t.Fatal(rows, err)
+		}
+		id, _, _ := strings.Cut(rows[0], "|")
+		if verb == "RETRY" {
+			run(second, "UPDATE d.t SET v=1")
+		} else {
+			run(openDB(t, servers[0].RootDSN()), "ALTER TABLE d.t MODIFY v INT")
+		}
+		rows, err = query(t, ops, "DDL "+verb+" '"+id+"'")
+		if err != nil || len(rows) != 1 || !strings.HasPrefix(rows[0], id) {
+			t.Fatal(rows, err)
+		}
+		if _, err := query(t, ops, "DDL "+verb+" '"+id+"'"); err == nil || !strings.Contains(err.Error(), "SHOW DDL") {
+			t.Errorf("twice: %v", err)
+		}
+		run(app, "UPDATE d.t SET v=2", "ALTER TABLE d.t MODIFY v INT")
 	}
 }

@@ -172,8 +172,10 @@ func TestAdminPortShowsAndResolves(t *testing.T) {
 		}
 	}
 	look := openDB(t, "look:lookpw@tcp("+m.AdminAddr()+")/")
-	if _, err := query(t, look, "XA RESOLVE ALL"); err == nil || !strings.Contains(err.Error(), "operate") {
-		t.Errorf("XA RESOLVE by a reader: %v, want an error that names the role", err)
+	for _, q := range []string{"XA RESOLVE ALL", "DDL RETRY 'x'", "DDL FORGET 'x'"} {
+		if _, err := query(t, look, q); err == nil || !strings.Contains(err.Error(), "operate") {
+			t.Errorf("%s by a reader: %v, want an error that names the role", q, err)
+		}
 	}
 	if _, err := query(t, ops, "SELECT * FROM nothing"); err == nil || !strings.Contains(err.Error(), "SHOW SHARDS") {
 		t.Errorf("unknown statement: %v, want the list of statements", err)
