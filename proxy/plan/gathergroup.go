@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -224,7 +225,9 @@ func (gr *groups) order() *Refusal {
 			gr.sorted(nil)
 			return gr.finally()
 		}
-		by, desc = append(by, k), append(desc, item.Desc)
+		if !slices.Contains(by, k) { // what comes again orders nothing
+			by, desc = append(by, k), append(desc, item.Desc)
+		}
 	}
 	for i, k := range by {
 		k.key.Desc = desc[i]
