@@ -30,22 +30,28 @@ func (e *engine) alike(f, g *feed) error {
 }
 
 // difference names what makes values of two columns incomparable: what only
-// describes a column (flags of its keys, its display length) may differ between
-// server families.
+// describes a column (flags of its keys, its display length, which type a string
+// is said to have) may differ between server families, and by a server's plan.
 func difference(a, b wire.Column) string {
+	strings := isString(a.Type) && isString(b.Type)
 	switch {
 	case a.Name != b.Name:
 		return "its name"
-	case a.Type != b.Type:
+	case a.Type != b.Type && !strings:
 		return "its type"
 	case a.Flags&flagUnsigned != b.Flags&flagUnsigned:
 		return "its sign"
 	case !sameCharset(a.Collation, b.Collation):
 		return "its character set"
-	case a.Decimals != b.Decimals:
+	case a.Decimals != b.Decimals && !strings:
 		return "its decimals"
 	}
 	return ""
+}
+
+// isString reports whether values of a type are strings, in both protocols alike.
+func isString(t wire.FieldType) bool {
+	return t == wire.TypeVarChar || t >= wire.TypeTinyBlob && t <= wire.TypeString
 }
 
 // sameCharset compares what values are encoded in: which of the character set's

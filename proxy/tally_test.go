@@ -50,6 +50,12 @@ func TestColumnsOfShardsMustFit(t *testing.T) {
 	if d := difference(a, same); d != "" {
 		t.Errorf("%s differs", d)
 	}
+	text := wire.Column{Name: "s", Type: wire.TypeVarString, Collation: 45, Decimals: 31}
+	sorted := text // by way of a temporary table
+	sorted.Type, sorted.Decimals = wire.TypeBlob, 0
+	if d := difference(text, sorted); d != "" {
+		t.Errorf("%s of a string differs", d)
+	}
 	for _, change := range []func(*wire.Column){
 		func(c *wire.Column) { c.Name = "m" }, func(c *wire.Column) { c.Type = wire.TypeLongLong },
 		func(c *wire.Column) { c.Flags |= flagUnsigned }, func(c *wire.Column) { c.Collation = 45 },
