@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"xaproxy/internal/launch"
 	"xaproxy/proxy/route"
 	"xaproxy/proxy/wire"
 )
@@ -21,7 +22,7 @@ func (tw *twin) align(table string, next *int) {
 // the AUTO_INCREMENT column to the server. The column is the sharding key in one
 // table, and stands beside it in the other.
 func TestGeneratedIDsAreThoseOfOneServer(t *testing.T) {
-	twins(t, worldOptions{}, func(t *testing.T, tw *twin) {
+	twinsOf(t, launch.Engines(), worldOptions{}, func(t *testing.T, tw *twin) {
 		tw.same("CREATE DATABASE d", "USE d",
 			"CREATE TABLE a (id INT PRIMARY KEY AUTO_INCREMENT, k INT, v VARCHAR(10))",
 			"CREATE TABLE b (k INT, id INT AUTO_INCREMENT, v VARCHAR(10), PRIMARY KEY (k), KEY (id))")
@@ -148,7 +149,7 @@ func TestGeneratedIDsOfDuplicates(t *testing.T) {
 }
 
 func TestGeneratedIDsOfPreparedStatements(t *testing.T) {
-	twins(t, worldOptions{}, func(t *testing.T, tw *twin) {
+	twinsOf(t, launch.Engines(), worldOptions{}, func(t *testing.T, tw *twin) {
 		tw.same("CREATE DATABASE d", "USE d",
 			"CREATE TABLE a (id BIGINT PRIMARY KEY AUTO_INCREMENT, k INT, v VARCHAR(10))",
 			"CREATE TABLE b (k INT, id INT UNSIGNED AUTO_INCREMENT, v VARCHAR(10), PRIMARY KEY (k), KEY (id))")
@@ -203,12 +204,14 @@ func TestDefinitionsMoveTheNextID(t *testing.T) {
 
 // TestUpdatedIDsPushTheNextOnes: servers count what UPDATE gives, too.
 func TestUpdatedIDsPushTheNextOnes(t *testing.T) {
-	twins(t, worldOptions{}, func(t *testing.T, tw *twin) {
+	twinsOf(t, launch.Engines(), worldOptions{}, func(t *testing.T, tw *twin) {
 		tw.same("CREATE DATABASE d", "USE d", "CREATE TABLE b (k INT, id INT AUTO_INCREMENT, v VARCHAR(10), PRIMARY KEY (k), KEY (id))",
 			"INSERT INTO b (k) VALUES (1),(2),(3)", "UPDATE b SET id=700 WHERE k=1", "INSERT INTO b (k) VALUES (4)",
 			"INSERT INTO b (k) VALUES (1) ON DUPLICATE KEY UPDATE id=900", "INSERT INTO b (k) VALUES (5)", "SELECT k,id FROM b")
 		tw.with("UPDATE b SET id=? WHERE k=?", integer(1000), integer(2))
-		tw.same("INSERT INTO b (k) VALUES (6)")
+		tw.same("INSERT INTO b (k) VALUES (6)",
+			"CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, k INT)", "INSERT INTO a (k) VALUES (1),(2),(3)",
+			"UPDATE a SET id=500 WHERE id=2", "INSERT INTO a (k) VALUES (4)", "UPDATE a SET id=400 WHERE id=3", "INSERT INTO a (k) VALUES (5)", "SELECT id,k FROM a")
 		tw.refused("UPDATE b SET id=id+1 WHERE k=1", "an expression for the AUTO_INCREMENT column b.id")
 	})
 }

@@ -23,8 +23,14 @@ type twin struct {
 // twins runs a test with a proxy and a reference server of each family.
 func twins(t *testing.T, o worldOptions, test func(t *testing.T, tw *twin)) {
 	t.Helper()
-	for name, e := range map[string]launch.Engine{"MySQL": launch.MySQL, "MariaDB": launch.MariaDB1011} {
-		t.Run(name, func(t *testing.T) {
+	twinsOf(t, []launch.Engine{launch.MySQL, launch.MariaDB1011}, o, test)
+}
+
+// twinsOf is twins with servers of given kinds.
+func twinsOf(t *testing.T, engines []launch.Engine, o worldOptions, test func(t *testing.T, tw *twin)) {
+	t.Helper()
+	for _, e := range engines {
+		t.Run(string(e), func(t *testing.T) {
 			o := o
 			o.engines = []launch.Engine{e, e}
 			w := newWorld(t, o)

@@ -40,7 +40,7 @@ func (n *Numbering) Generated() int {
 }
 
 // Numbered reports whether ids of the table's rows come from a sequence.
-func (t *Table) Numbered() bool { return t.sharded() && t.autoColumn() != "" }
+func (t *Table) Numbered() bool { return t.Rule.Kind() != route.RuleOne && t.autoColumn() != "" }
 
 // numberer says what an INSERT into a sharded table does to its AUTO_INCREMENT
 // column.
