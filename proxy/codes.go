@@ -38,6 +38,7 @@ const (
 	codeColumnsDiffer      uint16 = 17023
 	codeDefinitionsDiffer  uint16 = 17024
 	codeTableChanging      uint16 = 17025
+	codeCopiesDiffer       uint16 = 17027
 	codeShardDown          uint16 = 17030
 	codePoolWait           uint16 = 17031
 	codeTimeLimit          uint16 = 17032
@@ -118,6 +119,8 @@ var codes = []Code{ //nolint:gochecknoglobals // immutable table
 		"Its definition differs between shards, or its placement is not known.", RetryLater, "Do what the text says."},
 	{codeTableChanging, "HY000", "TABLE_CHANGING", "Table %s cannot be used now: %s",
 		"Its definition is being changed somewhere, or this proxy cannot be sure that it knows the present one; nothing was executed.", RetrySafe, "Try again."},
+	{codeCopiesDiffer, "HY000", "COPIES_DIFFER", "The copies of a reference table are not alike; the statement was taken back on every shard. Rows affected: %s",
+		"Somebody else was writing the same rows at the same moment, or the copies have come to differ.", RetryLater, "Try again; if it stays, compare the table on the shards that the text names: xaproxy placement adopt does it."},
 	{codeShardDown, "HY000", "SHARD_DOWN", "Shard %s is down: %s; nothing was committed anywhere",
 		"A shard that is needed does not answer; an open transaction was rolled back.", RetryLater, "Try again when the shard is back."},
 	{codePoolWait, "HY000", "POOL_WAIT", "No connection to shard %s became free in time: %s; nothing was committed anywhere",

@@ -39,8 +39,8 @@ func (d *diagnostics) clear() { *d = diagnostics{} }
 
 // note takes a statement's warnings, which stay at the connection for now.
 func (d *diagnostics) note(conn *backend.Conn, out *relay) {
-	if out.warned == 0 || out.class == plan.ClassDDL && out.part > 0 {
-		return // one shard speaks for a definition
+	if out.warned == 0 || out.oneSpeaks() && out.part > 0 {
+		return // one shard speaks for a definition, and for copies
 	}
 	d.conn = conn
 	d.told += uint64(out.warned)

@@ -172,7 +172,8 @@ func (s *session) openImplicitly(k *call) {
 // one executes a statement at one shard.
 func (s *session) one(ctx context.Context, k *call, t plan.Targets) error {
 	part := t.Parts[0]
-	if s.tx != nil && (t.Mode == plan.ModeOne || len(s.tx.branches) > 0) {
+	// What reads a table is of the transaction, also when any shard has all of it.
+	if s.tx != nil && (t.Mode == plan.ModeOne || len(s.tx.branches) > 0 || len(k.plan.Tables) > 0) {
 		out, err := s.inBranch(ctx, k, part)
 		return s.answerOne(k, out, err)
 	}
@@ -256,7 +257,7 @@ func (s *session) lostAlone(ctx context.Context, k *call, n xa.ShardID, r reply,
 // inBranch executes a statement at one shard within the transaction.
 func (s *session) inBranch(ctx context.Context, k *call, part plan.Part) (*relay, error) {
 	out := &relay{s: s}
-	b, err := s.runBranch(ctx, k, part, out, nil)
+	b, err := s.runBranch(ctx, k, part, out, s.copyLatch(k))
 	if err != nil {
 		return nil, err
 	}

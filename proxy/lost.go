@@ -46,6 +46,9 @@ func poisons(n uint16) bool { return n != erLockTimeout && rollsBack(n) }
 // the branch is asked whether it still exists before anything else is sent.
 func (s *session) refused(ctx context.Context, b *branch, r reply) error {
 	switch {
+	case r.early && rollsBack(r.refused.Number):
+		s.rollback(ctx)
+		return fail(codeDeadlock, "shard "+s.e.name(b.shard)+": "+r.refused.Error()).because(r.refused)
 	case r.early:
 		s.rollback(ctx)
 		return fail(codeAborted, "shard "+s.e.name(b.shard)+" did not begin its part: "+r.refused.Error()).because(r.refused)

@@ -29,6 +29,7 @@ type relay struct {
 	rows     bool   // the end belongs to a result set
 	ended    bool
 	tally    tally
+	copies   bool        // the parts write the copies of a table: the first one's answer is told
 	split    *plan.Split // of a split INSERT
 	lastID   uint64      // that the part with the statement's last row told
 	clock    *clock      // one for all parts; nil: none is needed
@@ -103,7 +104,7 @@ func (r *relay) End(ok wire.OK, rows bool) error {
 // execute it.
 func (r *relay) add(ok wire.OK, rows bool) {
 	r.warned, r.told, r.affected = ok.Warnings, ok.InsertID, ok.Affected
-	if r.class == plan.ClassDDL {
+	if r.oneSpeaks() {
 		if !r.ended {
 			r.total, r.ended = ok, true
 		}
@@ -127,6 +128,9 @@ func (r *relay) add(ok wire.OK, rows bool) {
 		r.tally.lost = r.tally.lost || part.Rows == 1 && ok.Affected == 1 && r.split != nil && r.split.Update && r.s.c.caps.Has(wire.FoundRows)
 	}
 }
+
+// oneSpeaks reports whether what the first part says is told of the whole.
+func (r *relay) oneSpeaks() bool { return r.class == plan.ClassDDL || r.copies }
 
 // hasLastRow reports whether the part that answers has the last row of a split
 // INSERT: its id is the one that servers tell, of those that were given.
@@ -161,7 +165,7 @@ func (r *relay) settleID() error {
 
 // finish sends the end that was kept.
 func (r *relay) finish() error {
-	if r.several && !r.rows && r.class != plan.ClassDDL {
+	if r.several && !r.rows && !r.oneSpeaks() {
 		r.total.Info = r.tally.info()
 	}
 	return r.write(r.total, r.rows)

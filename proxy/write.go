@@ -3,7 +3,9 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 
 	"xaproxy/proxy/plan"
 	"xaproxy/proxy/wire"
@@ -25,11 +27,12 @@ func (s *session) all(ctx context.Context, k *call, t plan.Targets) error {
 		}
 		return s.tell(fail(codeUnsupported, "LIMIT in a write to several shards"))
 	}
-	out := &relay{s: s, several: true, parts: t.Parts, class: k.plan.Class, clock: clockFor(t), split: t.Split}
+	out := &relay{s: s, several: true, parts: t.Parts, class: k.plan.Class, clock: clockFor(t), split: t.Split, copies: t.Copies}
 	w := &write{s: s, k: k, t: t, out: out}
 	if !own {
 		w.point = []string{"SAVEPOINT " + quoteName(internalSavepoint)}
 	}
+	w.point = append(w.point, s.copyLatch(k)...)
 	err := w.run(ctx)
 	switch {
 	case err == nil && !own:
@@ -99,7 +102,24 @@ func (w *write) settle(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := w.sameCopies(); err != nil {
+		return err
+	}
 	return w.s.settleIDs(ctx, w.k, w.out)
+}
+
+// sameCopies says why the copies of a table are not alike after a write.
+func (w *write) sameCopies() error {
+	uneven := false
+	told := make([]string, len(w.changed))
+	for i, n := range w.changed {
+		uneven = uneven || n != w.changed[0]
+		told[i] = fmt.Sprintf("%s: %d", w.s.e.name(shardID(w.t.Parts[i].Shard)), n)
+	}
+	if uneven && w.t.Copies {
+		return fail(codeCopiesDiffer, strings.Join(told, ", "))
+	}
+	return nil
 }
 
 // failed takes the statement back where the transaction goes on without it.

@@ -84,10 +84,13 @@ func changedColumn(t *Table, old *ast.ColumnName, def *ast.ColumnDef) error {
 // newInSharded refuses definitions that the shards would fill each with values
 // of their own, or that only a whole table can check.
 func newInSharded(t *Table, def *ast.ColumnDef) error {
+	name := t.Name + "." + def.Name.Name.O
+	if t.Rule.Kind() == route.RuleCopies && hasOption(def, ast.ColumnOptionAutoIncrement) {
+		return unsupported("AUTO_INCREMENT for "+name+" of a reference table that exists", "every shard would number the rows by itself")
+	}
 	if !t.sharded() {
 		return nil
 	}
-	name := t.Name + "." + def.Name.Name.O
 	for _, o := range def.Options {
 		//nolint:exhaustive // an allow-list over the parser's enum
 		switch o.Tp {
@@ -105,6 +108,10 @@ func newInSharded(t *Table, def *ast.ColumnDef) error {
 	return nil
 }
 
+func hasOption(def *ast.ColumnDef, option ast.ColumnOptionType) bool {
+	return slices.ContainsFunc(def.Options, func(o *ast.ColumnOption) bool { return o.Tp == option })
+}
+
 func (d *definition) addedColumns(t *Table, spec *ast.AlterTableSpec) error {
 	for _, def := range spec.NewColumns {
 		if err := newInSharded(t, def); err != nil {
@@ -114,7 +121,7 @@ func (d *definition) addedColumns(t *Table, spec *ast.AlterTableSpec) error {
 		if err != nil {
 			return err
 		}
-		if t.sharded() && c.VolatileDefault {
+		if t.Rule.Kind() != route.RuleOne && c.VolatileDefault {
 			return unsupported("ADD COLUMN "+t.Name+"."+c.Name+" whose default differs between shards", "add it without, then ALTER COLUMN ... SET DEFAULT")
 		}
 		if err := d.references(t, refs); err != nil {

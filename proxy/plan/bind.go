@@ -235,6 +235,7 @@ type inserted struct {
 	clock   bool     // the parts read the time
 	ignore  bool
 	update  bool // ON DUPLICATE KEY UPDATE
+	copies  bool // of a reference table: every shard gets all rows
 }
 
 func (*inserted) needsText() bool { return true }
@@ -244,7 +245,10 @@ func (in *inserted) bind(b *binding) (Targets, error) {
 	if err != nil {
 		return Targets{}, err
 	}
-	places, err := in.places(b, numbering)
+	var places []route.Shard
+	if !in.copies {
+		places, err = in.places(b, numbering)
+	}
 	if err != nil || len(b.missing) > 0 {
 		return Targets{}, err
 	}
@@ -257,6 +261,9 @@ func (in *inserted) bind(b *binding) (Targets, error) {
 	grafts, err := in.grafts(b)
 	if err != nil {
 		return Targets{}, err
+	}
+	if in.copies {
+		return in.everyCopy(b, numbering, grafts), nil
 	}
 	shards := slices.Clone(places)
 	slices.Sort(shards)

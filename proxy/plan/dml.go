@@ -197,10 +197,13 @@ func (a *analysis) update(n *ast.UpdateStmt) error {
 	a.plan.Class, a.plan.Locking = ClassUpdate, true
 	a.plan.SetsInsertID = a.plan.Pins&StateLastInsertID != 0
 	a.plan.Pins &^= StateLastInsertID // the OK packet has it
-	if done, err := a.writeSite(); done || err != nil {
+	if done, err := a.writeSite(n.TableRefs); done || err != nil {
 		return err
 	}
 	t := a.site.sharded
+	if a.site.kind == siteCopies {
+		return a.updateCopies(n)
+	}
 	if n.MultipleTable || n.With != nil || !a.direct(n.TableRefs) {
 		return unsupported("UPDATE of the sharded table "+t.Name+" with another table or a WITH clause", "")
 	}
@@ -216,10 +219,13 @@ func (a *analysis) update(n *ast.UpdateStmt) error {
 
 func (a *analysis) delete(n *ast.DeleteStmt) error {
 	a.plan.Class, a.plan.Locking = ClassDelete, true
-	if done, err := a.writeSite(); done || err != nil {
+	if done, err := a.writeSite(n.TableRefs); done || err != nil {
 		return err
 	}
 	t := a.site.sharded
+	if a.site.kind == siteCopies {
+		return a.deleteCopies(n)
+	}
 	if n.IsMultiTable || n.With != nil || !a.direct(n.TableRefs) {
 		return unsupported("DELETE from the sharded table "+t.Name+" with another table or a WITH clause", "")
 	}
@@ -240,27 +246,28 @@ func (a *analysis) severalWrites(verb string, order *ast.OrderByClause, limit *a
 }
 
 // writeSite plans a write whose tables are on one shard, and reports whether
-// that was all.
-func (a *analysis) writeSite() (bool, error) {
+// that was all. target is where the tables stand that are written.
+func (a *analysis) writeSite(target *ast.TableRefsClause) (bool, error) {
 	switch a.site.kind {
 	case siteNone:
 		return true, unsupported("a write to a common table expression", "")
 	case siteSchema:
 		return true, unsupported("a write to information_schema", "")
-	case siteCopies:
-		return true, unsupported("a write to the reference table "+a.site.tables[0].Name, "")
-	case siteOne, siteSharded:
+	case siteOne, siteSharded, siteCopies:
 	}
 	if err := a.besideTables(); err != nil {
 		return true, err
 	}
-	if err := a.writesApart(); err != nil {
+	if err := a.writesApart(target); err != nil {
 		return true, err
 	}
 	for _, t := range a.site.tables {
 		if t.Triggers {
 			return true, unsupported("a statement that writes beside the table "+t.Name+", which has triggers", "a trigger sees one shard only")
 		}
+	}
+	if a.site.kind == siteCopies {
+		return false, a.aloneIsCopied()
 	}
 	if a.site.kind == siteOne {
 		a.plan.bind = oneShard{a.site.shard}
@@ -271,17 +278,30 @@ func (a *analysis) writeSite() (bool, error) {
 
 // writesApart refuses writes whose tables are not all on one shard: a sharded table
 // with another one, or a reference table that is not only read.
-func (a *analysis) writesApart() error {
+func (a *analysis) writesApart(target *ast.TableRefsClause) error {
 	if t := a.site.sharded; t != nil && len(a.facts.refs) != 1 {
 		return unsupported("a write to the sharded table "+t.Name+" together with another table, or twice", "write the tables one by one")
 	}
-	inserts := a.plan.Class == ClassInsert || a.plan.Class == ClassReplace
-	for i, ref := range a.facts.refs {
-		if t := a.site.of[ref]; t != nil && t.Rule.Kind() == route.RuleCopies && (i == 0 || !inserts) {
-			return unsupported("a write with the reference table "+t.Name, "read it by a statement of its own")
+	if a.site.kind != siteOne {
+		return nil
+	}
+	written := a.targetTable(target)
+	for _, t := range a.site.tables {
+		if t.Rule.Kind() == route.RuleCopies && (written == nil || written == t) {
+			return unsupported("a write with the reference table "+t.Name+" and another table", "select the rows first, then write them by their values")
 		}
 	}
 	return nil
+}
+
+// targetTable is the table that a write names alone, else nil.
+func (a *analysis) targetTable(from *ast.TableRefsClause) *Table {
+	if !a.direct(from) {
+		return nil
+	}
+	src, _ := from.TableRefs.Left.(*ast.TableSource)
+	name, _ := src.Source.(*ast.TableName)
+	return a.site.of[name]
 }
 
 func delayed(p mysql.PriorityEnum) bool { return p == mysql.DelayedPriority }

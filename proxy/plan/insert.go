@@ -1,10 +1,13 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
+
+	"xaproxy/proxy/route"
 )
 
 // insert plans INSERT and REPLACE.
@@ -18,10 +21,29 @@ func (a *analysis) insert(n *ast.InsertStmt) error {
 	if delayed(n.Priority) {
 		return unsupported("INSERT DELAYED", "")
 	}
-	if done, err := a.writeSite(); done || err != nil {
+	if done, err := a.writeSite(n.Table); done || err != nil {
 		return err
 	}
-	t := a.site.sharded
+	b := &inserted{table: a.site.sharded, split: !n.Setlist, clock: a.clocked(), ignore: n.IgnoreErr, update: len(n.OnDuplicate) > 0,
+		copies: a.site.kind == siteCopies}
+	if b.copies {
+		if done, err := a.insertsCopies(n); done || err != nil {
+			return err
+		}
+	}
+	if err := a.insertRows(n, b); err != nil {
+		return err
+	}
+	if b.copies && b.several != nil {
+		return b.several
+	}
+	a.plan.bind = b
+	return nil
+}
+
+// insertRows notes what is inserted where.
+func (a *analysis) insertRows(n *ast.InsertStmt, b *inserted) error {
+	t := b.table
 	rows, err := insertedRows(n, t)
 	if err != nil {
 		return err
@@ -35,7 +57,6 @@ func (a *analysis) insert(n *ast.InsertStmt) error {
 			return unsupported("ON DUPLICATE KEY UPDATE of the sharding key "+t.Name+"."+t.Rule.Column(), "")
 		}
 	}
-	b := &inserted{table: t, split: !n.Setlist, clock: a.clocked(), ignore: n.IgnoreErr, update: len(n.OnDuplicate) > 0}
 	if b.numbers, err = a.numberer(n, rows, columns); err != nil {
 		return err
 	}
@@ -48,7 +69,6 @@ func (a *analysis) insert(n *ast.InsertStmt) error {
 		return err
 	}
 	b.several = a.severalRows(n, b, columns)
-	a.plan.bind = b
 	return nil
 }
 
@@ -58,7 +78,7 @@ func insertedRows(n *ast.InsertStmt, t *Table) ([][]ast.ExprNode, error) {
 	if n.Select != nil {
 		sel, ok := n.Select.(*ast.SelectStmt)
 		if !ok || sel.Kind != ast.SelectStmtKindValues || sel.OrderBy != nil || sel.Limit != nil || sel.With != nil {
-			return nil, unsupported("INSERT ... SELECT into the sharded table "+t.Name, "select the rows and insert them by VALUES")
+			return nil, unsupported("INSERT ... SELECT into the "+t.kind()+" table "+t.Name, "select the rows and insert them by VALUES")
 		}
 		rows = nil
 		for _, r := range sel.Lists {
@@ -66,7 +86,7 @@ func insertedRows(n *ast.InsertStmt, t *Table) ([][]ast.ExprNode, error) {
 		}
 	}
 	if len(rows) == 0 {
-		return nil, noKey("no row for the sharded table "+t.Name, "give "+t.Rule.Column()+" a value")
+		return nil, noKey("no row for the "+t.kind()+" table "+t.Name, "give "+cmp.Or(t.Rule.Column(), "its columns")+" a value")
 	}
 	return rows, nil
 }
@@ -164,7 +184,7 @@ func (l *lexed) insertTable() (int, bool) {
 func (a *analysis) readRows(b *inserted, rows [][]ast.ExprNode, columns []string) error {
 	t := b.table
 	key := indexOf(columns, t.Rule.Column())
-	if key < 0 && (b.numbers == nil || !strings.EqualFold(b.numbers.column.Name, t.Rule.Column())) {
+	if key < 0 && !b.copies && (b.numbers == nil || !strings.EqualFold(b.numbers.column.Name, t.Rule.Column())) {
 		return noKey("INSERT without a value for "+t.Name+"."+t.Rule.Column(), "give it a value")
 	}
 	for i, row := range rows {
@@ -201,6 +221,14 @@ func (a *analysis) severalRows(n *ast.InsertStmt, b *inserted, columns []string)
 		a.facts.selects--
 	}
 	return a.everywhere("insert the rows of one shard at a time")
+}
+
+// kind is how the table's rows are placed, for people.
+func (t *Table) kind() string {
+	if t.Rule.Kind() == route.RuleCopies {
+		return "reference"
+	}
+	return "sharded"
 }
 
 // autoColumn is the AUTO_INCREMENT column's name in lower case.

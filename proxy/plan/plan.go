@@ -89,8 +89,12 @@ type Plan struct {
 	// SetsInsertID: an INSERT or UPDATE has LAST_INSERT_ID(expr).
 	SetsInsertID bool
 
-	Tables    []TableName // the tables named, without duplicates
-	NumParams int         // how many ? the text has
+	Tables []TableName // the tables named, without duplicates
+	// Latches are the reference tables whose placement is locked at a shard before
+	// the statement is executed there: writers of copies that could meet other rows
+	// at one shard than at another go one after the other. The empty name is all.
+	Latches   []TableName
+	NumParams int // how many ? the text has
 
 	flags lexFlags
 	zone  zone // of the session
@@ -259,8 +263,11 @@ type Targets struct {
 	// NeedsClock: the parts of a statement over several shards read the time, and
 	// must all be given the same.
 	NeedsClock bool
-	Split      *Split // of an INSERT or REPLACE for several shards
-	Move       *Move  // of an UPDATE that gives rows another shard
+	// Copies: the parts of ModeAll write the copies of a reference table. What one
+	// of them tells is told; all must have affected as many rows.
+	Copies bool
+	Split  *Split // of an INSERT or REPLACE for several shards
+	Move   *Move  // of an UPDATE that gives rows another shard
 	// Choose is of an UPDATE or DELETE with LIMIT for several shards. Where it finds
 	// no row, the first of Parts is to be executed as it is.
 	Choose *Choose

@@ -44,6 +44,11 @@ func (a *analysis) query(node ast.StmtNode) error {
 func (a *analysis) anyCopy() binder {
 	first := a.env.Catalog.Map().First()
 	if a.facts.locking {
+		// The transaction may be going to write: it must not have to wait then for
+		// a writer that waits for the rows.
+		for _, t := range a.site.tables {
+			a.latch(t)
+		}
 		return oneShard{first}
 	}
 	return anyShard{first}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"xaproxy/xa"
 )
@@ -19,6 +20,20 @@ const selectPlacement = "SELECT table_schema, table_name, rule, fingerprint FROM
 
 func placementKey(schema, table string) string {
 	return " WHERE table_schema=" + literal(schema) + " AND table_name=" + literal(table)
+}
+
+// LockPlacements is the text of a statement that reads the placements of tables, of all when none is given; a locking
+// clause is to be appended.
+func LockPlacements(tables []Placement) string {
+	var keys []string
+	for _, t := range tables {
+		keys = append(keys, "(table_schema="+literal(t.Schema)+" AND table_name="+literal(t.Table)+")")
+	}
+	text := "SELECT COUNT(*) FROM xaproxy.placement"
+	if len(keys) > 0 {
+		text += " WHERE " + strings.Join(keys, " OR ")
+	}
+	return text
 }
 
 // on runs f on one of the shard's own sessions.
