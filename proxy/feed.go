@@ -2,9 +2,9 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"io"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,9 +21,11 @@ const (
 	batchBytes = 64 << 10
 	readAhead  = 2
 	// stallPatience is how long a shard waits for a session that merges other
-	// shards' rows, or whose client is slow. Then one batch more is read: servers
-	// give up a client that takes nothing (net_write_timeout, 60 s).
+	// shards' rows, or whose client is slow. Then stallBytes more are read: servers
+	// give up a client that takes nothing (net_write_timeout, 60 s), and a full
+	// socket is told to go on only when a part of it is empty again.
 	stallPatience = 15 * time.Second
+	stallBytes    = 512 << 10
 )
 
 // batch is rows one behind the other.
@@ -47,10 +49,11 @@ type feed struct {
 	shard  xa.ShardID
 	part   plan.Part
 	conn   *backend.Conn
-	branch *branch  // nil: outside of transactions
-	own    []string // statements in front of the client's
-	out    *relay   // of this part alone
-	most   int      // bytes of one batch
+	branch *branch       // nil: outside of transactions
+	own    []string      // statements in front of the client's
+	out    *relay        // of this part alone
+	most   int           // bytes of one batch
+	lease  time.Duration // in which the connection must show that it lives
 
 	// columns is closed when defs is set or the feed has ended, settled when it has
 	// ended or has as many rows as are read ahead, done when its goroutine has
@@ -58,9 +61,10 @@ type feed struct {
 	columns, settled, done chan struct{}
 	full, free             chan *batch
 	// stop: rows are dropped from now on. The session closes halt with it when it
-	// wants nothing more of the feed.
+	// wants nothing more of the feed, its watcher when the statement is to stop.
 	stop atomic.Bool
 	halt chan struct{}
+	once sync.Once
 
 	// Of the feed's goroutine; read by the session after full or done was closed.
 	defs  [][]byte
@@ -68,6 +72,7 @@ type feed struct {
 	reply reply
 	err   error // the connection's
 	spill error // more was read ahead than may be
+	lossy bool  // rows were dropped
 	now   *batch
 	size  int  // at which now is handed over
 	told  bool // columns is closed
@@ -84,8 +89,9 @@ type feed struct {
 	ended         bool
 }
 
-func newFeed(n xa.ShardID, part plan.Part, out *relay, most int) *feed {
-	f := &feed{shard: n, part: part, out: out, most: most, size: 1,
+func newFeed(n xa.ShardID, part plan.Part, out *relay) *feed {
+	e := out.s.e
+	f := &feed{shard: n, part: part, out: out, most: e.limits.BytesBuffered, lease: e.leaseStep, size: 1,
 		columns: make(chan struct{}), settled: make(chan struct{}), done: make(chan struct{}), halt: make(chan struct{}),
 		full: make(chan *batch, readAhead), free: make(chan *batch, readAhead+2)}
 	out.feed, out.shard = f, n
@@ -120,6 +126,7 @@ func (f *feed) settle() {
 // row implements backend.Sink.Row for relay.
 func (f *feed) row(p []byte) {
 	if f.stop.Load() {
+		f.lossy = true
 		return
 	}
 	if f.now == nil {
@@ -164,14 +171,23 @@ func (f *feed) push() {
 func (f *feed) wait() bool {
 	patience := time.NewTimer(stallPatience)
 	defer patience.Stop()
-	select {
-	case f.full <- f.now:
-		return true
-	case <-f.halt:
-		return true
-	case <-patience.C:
+	beat := time.NewTicker(f.lease)
+	defer beat.Stop()
+	for {
+		select {
+		case f.full <- f.now:
+			return true
+		case <-f.halt:
+			f.lossy = true
+			return true
+		case <-beat.C:
+			_ = f.conn.Beat() // a connection that is lost shows when it is read
+			continue
+		case <-patience.C:
+		}
+		break
 	}
-	f.size = len(f.now.bytes) + batchBytes
+	f.size = len(f.now.bytes) + stallBytes
 	if f.size > f.most {
 		f.spill = &merge.LimitError{}
 		f.stop.Store(true) // the session learns of it when it gets there
@@ -181,11 +197,11 @@ func (f *feed) wait() bool {
 
 // run executes the part, behind another feed's if there is one that must have
 // settled before, and keeps the connection's lease until the session has cut it.
-func (f *feed) run(ctx context.Context, k *call, lease time.Duration, behind *feed) {
+func (f *feed) run(ctx context.Context, k *call, behind *feed) {
 	defer close(f.done)
 	defer f.settle()
 	defer f.tell()
-	tick := time.NewTicker(lease)
+	tick := time.NewTicker(f.lease)
 	defer tick.Stop()
 	if behind != nil && !f.await(ctx, behind, tick.C) {
 		f.failed.Store(true)
@@ -248,6 +264,7 @@ func (f *feed) leave(ctx context.Context, tick <-chan time.Time) {
 		case <-ctx.Done():
 		}
 		if last != nil {
+			f.lossy = true
 			close(f.full)
 		}
 		return
@@ -307,18 +324,17 @@ func (f *feed) failure() error {
 		return f.err
 	case f.reply.refused != nil:
 		return f.reply.refused
-	case !f.sent:
-		return errUnsent
+	case !f.sent, f.lossy:
+		return fail(codeInterrupted)
 	}
 	return nil
 }
 
-// errUnsent: the statement was not sent to a shard because it had failed before.
-var errUnsent = errors.New("not sent")
-
-// cut makes the feed drop what comes, and lets its goroutine end. The session calls
-// it, once.
+// cut makes the feed drop what comes, and lets its goroutine end. Safe for
+// concurrent use.
 func (f *feed) cut() {
-	f.stop.Store(true)
-	close(f.halt)
+	f.once.Do(func() {
+		f.stop.Store(true)
+		close(f.halt)
+	})
 }

@@ -71,7 +71,8 @@ func (s *session) gather(ctx context.Context, k *call, t plan.Targets, to rowSin
 	for i, f := range g.feeds {
 		conns[i] = f.conn
 	}
-	stopped := s.guard(ctx, conns, func(ctx context.Context) { g.run(ctx, out.clock, to) })
+	w := &watcher{active: conns, halt: g.cut}
+	stopped := s.guardWith(ctx, w, func(ctx context.Context) { g.run(ctx, out.clock, to) })
 	return out, g.settle(ctx, out, stopped)
 }
 
@@ -81,7 +82,7 @@ func (g *gathering) open(ctx context.Context, out *relay) error {
 	s := g.s
 	for i, part := range out.parts {
 		n := shardID(part.Shard)
-		f := newFeed(n, part, &relay{s: s, several: true, parts: out.parts, part: i, class: out.class, clock: out.clock}, s.e.limits.BytesBuffered)
+		f := newFeed(n, part, &relay{s: s, several: true, parts: out.parts, part: i, class: out.class, clock: out.clock})
 		var err error
 		if s.tx == nil {
 			f.conn, err = s.take(ctx, n)
@@ -131,7 +132,7 @@ func (g *gathering) run(ctx context.Context, c *clock, to rowSink) {
 		if g.k.plan.Locking && i > 0 {
 			before = g.feeds[i-1]
 		}
-		go f.run(ctx, g.k, g.s.e.leaseStep, before)
+		go f.run(ctx, g.k, before)
 	}
 	g.why = g.combine(to)
 	g.end(ctx, cancel)
@@ -195,9 +196,7 @@ func (g *gathering) rows() (*merge.Rows, error) {
 // end ends the feeds. What they still send is read over; a statement that sends
 // for long is told to stop, and its connection is given up when that does not help.
 func (g *gathering) end(ctx context.Context, cancel context.CancelCauseFunc) {
-	for _, f := range g.feeds {
-		f.cut()
-	}
+	g.cut()
 	if g.ended(cutPatience) {
 		return
 	}
@@ -218,6 +217,13 @@ func (g *gathering) end(ctx context.Context, cancel context.CancelCauseFunc) {
 	cancel(errStopped)
 	for _, f := range g.feeds {
 		<-f.done
+	}
+}
+
+// cut tells the feeds that nothing more is wanted of them.
+func (g *gathering) cut() {
+	for _, f := range g.feeds {
+		f.cut()
 	}
 }
 

@@ -44,7 +44,9 @@ type watcher struct {
 	cancel context.CancelCauseFunc
 	// alone: the work goes on when the client has gone, as a definition does on a
 	// server: half of the shards with it and half without would be worse.
-	alone  bool
+	alone bool
+	// halt is called before the work is told to stop; may be nil.
+	halt   func()
 	limit  time.Time // when the transaction is open for too long; zero: never
 	slow   time.Time // when the statement has run for too long; zero: never
 	stop   chan struct{}
@@ -182,6 +184,9 @@ func (w *watcher) end(ctx context.Context) {
 		w.cancel(w.reason)
 		<-w.stop
 		return
+	}
+	if w.halt != nil {
+		w.halt()
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killPatience)
 	defer cancel()

@@ -34,6 +34,7 @@ type Conn struct {
 	unsure   bool // an error packet came after the last status flags
 	answered bool // a reply to what was sent last has begun
 	lastUsed time.Time
+	beats    int // pings whose answers are not read yet
 	writes   uint64
 	// insertID: LAST_INSERT_ID() may be another than 0; formerID: and it belongs
 	// to a session that has given the connection back.
@@ -167,6 +168,9 @@ func (c *Conn) converse(ctx context.Context, read func() error) error {
 	c.forgetOut()
 	if err == nil {
 		err = read()
+	}
+	if err == nil && c.beats > 0 {
+		err = c.beaten()
 	}
 	stop()
 	if err != nil {

@@ -106,3 +106,24 @@ func (c *Conn) Ping(ctx context.Context) error {
 	}
 	return err
 }
+
+// Beat sends a COM_PING behind the command whose reply is being read. Only a Sink may
+// call it, from within its methods, when it does not take more for a while: the
+// server may have sent everything, and waits for a command no longer than the
+// lease. The answer is read behind the reply.
+func (c *Conn) Beat() error {
+	frame, _ := wire.AppendFrames(nil, 0, []byte{byte(wire.ComPing)})
+	c.beats++
+	_, err := c.nc.Write(frame)
+	return err
+}
+
+// beaten reads the answers to Beat.
+func (c *Conn) beaten() error {
+	for ; c.beats > 0; c.beats-- {
+		if _, err := c.reply(1, discard{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
