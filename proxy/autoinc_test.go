@@ -298,3 +298,42 @@ func TestNumbersComeFromTheirShard(t *testing.T) {
 		t.Errorf("%d given ids were stored", done)
 	}
 }
+
+// TestStandstillOfTheNumbersShardEndsStatements: a shard that stands still does not
+// hold up sessions without end, nor does a transaction go on without it.
+func TestStandstillOfTheNumbersShardEndsStatements(t *testing.T) {
+	w := newWorld(t, twoMariaDB())
+	c := w.conn("")
+	exec(t, c, "CREATE DATABASE d")
+	exec(t, c, "USE d")
+	exec(t, c, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, v INT)")
+	exec(t, c, "INSERT INTO a (v) VALUES (1)")
+	home := 0
+	var n int
+	if err := w.direct(1).QueryRow("SELECT COUNT(*) FROM xaproxy.sequence").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	home += n
+	exec(t, c, "BEGIN")
+	exec(t, c, "INSERT INTO a VALUES (-1,1),(-2,1),(-3,1),(-4,1)")
+	if err := w.servers[home].Pause(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(400 * time.Millisecond)
+	began := time.Now()
+	got := number(t, c, "INSERT INTO a (v) VALUES (2)")
+	if err := w.servers[home].Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); got != 17030 && got != 17025 || took > time.Minute {
+		t.Errorf("error %d after %s", got, took)
+	}
+	exec(t, c, "ROLLBACK")
+	for range 50 {
+		if number(t, c, "INSERT INTO a (v) VALUES (3)") == 0 {
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	t.Error("no id after the shard goes on")
+}

@@ -27,7 +27,10 @@ func (s *session) numbers(ctx context.Context, k *call, n *plan.Numbering) ([]ui
 	why := s.guard(ctx, nil, func(ctx context.Context) {
 		ids, err = s.e.sequences.number(ctx, n, tableLife{h.epoch, h.opened})
 	})
-	if why != nil {
+	switch {
+	case errors.Is(why, errStopped): // also by its time limit
+		return nil, fail(codeInterrupted).because(why)
+	case why != nil:
 		return nil, why
 	}
 	return ids, s.unnumbered(ctx, n, err)

@@ -34,6 +34,9 @@ type IDStore interface {
 // may run at different rates.
 const sequenceLease = 250 * time.Millisecond
 
+// sequencePatience bounds what a statement waits for its ids.
+const sequencePatience = 10 * time.Second
+
 // sequences hands out the ids of sharded tables' AUTO_INCREMENT columns, in
 // blocks that it takes from the shards. It keeps nothing that must survive.
 type sequences struct {
@@ -105,6 +108,8 @@ func homeOfSequence(t plan.TableName, shards []route.Shard) xa.ShardID {
 // that none of those that the statement gives is generated later. The statement
 // must have entered the table, in the life that is told.
 func (q *sequences) number(ctx context.Context, n *plan.Numbering, life tableLife) ([]uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, sequencePatience)
+	defer cancel()
 	home := homeOfSequence(n.Table, n.Shards)
 	w := &numbering{n: n, q: q, s: q.of(n.Table), seen: life, store: q.shards[home].Store,
 		name: xamysql.SequenceName{Schema: n.Table.Schema, Table: n.Table.Name}}
