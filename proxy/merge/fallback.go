@@ -60,7 +60,8 @@ func converts(a, b wire.Column) conversion {
 	exact := from == kindInt || from == kindExact
 	switch {
 	case a.Type == wire.TypeYear || b.Type == wire.TypeYear || !exact && from != kindDouble:
-		if a.Type == b.Type && a.Decimals == b.Decimals && a.Collation == b.Collation {
+		same := a.Type == b.Type && a.Decimals == b.Decimals || isString(a) && isString(b)
+		if same && a.Collation == b.Collation {
 			return convertSame
 		}
 	case from == kindInt && to == kindInt:
@@ -71,6 +72,16 @@ func converts(a, b wire.Column) conversion {
 		return convertDouble
 	}
 	return convertNot
+}
+
+// isString reports whether a column's values are strings and nothing else: how long
+// they can be says which of the types it has.
+func isString(c wire.Column) bool {
+	switch c.Type {
+	case wire.TypeVarChar, wire.TypeVarString, wire.TypeString, wire.TypeTinyBlob, wire.TypeMediumBlob, wire.TypeLongBlob, wire.TypeBlob:
+		return c.Flags&(flagEnum|flagSet) == 0
+	}
+	return false
 }
 
 // fill makes the column's cell where the aggregate has a value.

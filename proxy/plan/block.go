@@ -13,11 +13,15 @@ type block struct {
 	sel   *ast.SelectStmt
 	outer *block // whose columns an expression in it may name, else nil
 	kind  blockKind
+	top   bool // no block is around it
 	// in is what its one column is looked for in: expression IN (SELECT ...).
-	in ast.ExprNode
+	in    ast.ExprNode
+	inner []*block // the blocks within this one and no other
 	// apart says why its rows are not those that each shard makes of its own.
 	apart  *Refusal
 	joined int // how many sources join has passed
+	// spread: of a derived table, that its rows are those of the shards' own.
+	spread bool
 }
 
 type blockKind uint8
@@ -32,7 +36,8 @@ const (
 // not change once the statement is planned.
 type leaf struct {
 	table    *Table
-	nullable bool // an outer join may fill it up with NULL
+	column   *Column // of the source, that is the sharding key; nil: none is
+	nullable bool    // an outer join may fill it up with NULL
 	// of is another leaf of the group, nil for the one that stands for it: leaves
 	// whose keys are equal in every row of the result, so that their rows are on
 	// one shard.
@@ -63,8 +68,13 @@ func (l *leaf) unite(m *leaf) {
 	}
 }
 
-// key is the column whose values say where the rows are, "" for a whole table.
-func (l *leaf) key() string { return l.table.Rule.Column() }
+// leafOf is the leaf of a table, nil when every shard has the whole of it.
+func leafOf(t *Table, nullable bool) *leaf {
+	if k := t.Rule.Kind(); k != route.RuleSharded && k != route.RuleOne {
+		return nil
+	}
+	return &leaf{table: t, column: t.column(t.Rule.Column()), nullable: nullable}
+}
 
 // takesApart finds the blocks of a statement.
 type takesApart struct {
@@ -77,12 +87,29 @@ type takesApart struct {
 	next  ast.ExprNode                  // what stands before the IN of the next SELECT
 }
 
+// blockOf finds the block of a SELECT among those within another one.
+func (b *block) blockOf(sel *ast.SelectStmt) *block {
+	for _, c := range b.inner {
+		if c.sel == sel {
+			return c
+		}
+	}
+	return nil
+}
+
 // blocks takes a statement apart, the outer blocks before the inner ones.
 func (a *analysis) blocks(node ast.StmtNode) []*block {
 	t := &takesApart{analysis: a, in: make(map[ast.ExprNode]ast.ExprNode), with: make(map[*ast.SubqueryExpr]bool)}
 	node.Accept(t)
+	connection := a.connectionText()
+	collate, _ := a.collations()
 	for _, b := range t.all {
-		a.link(b)
+		b.connection, b.collate = connection, collate
+	}
+	for _, b := range t.all {
+		if b.top {
+			a.link(b)
+		}
 	}
 	return t.all
 }
@@ -137,83 +164,14 @@ func (t *takesApart) begin(n *ast.SelectStmt) {
 	if len(t.kinds) > 0 {
 		b.kind = t.kinds[len(t.kinds)-1]
 	}
-	if b.kind == blockExpression {
-		b.outer = t.open[len(t.open)-1]
+	b.top = len(t.open) == 0
+	if !b.top {
+		around := t.open[len(t.open)-1]
+		around.inner = append(around.inner, b)
+		if b.kind == blockExpression {
+			b.outer = around
+		}
 	}
 	t.open = append(t.open, b)
 	t.all = append(t.all, b)
-	if n.From != nil && n.From.TableRefs != nil {
-		t.addSources(b, n.From.TableRefs, false)
-	}
-}
-
-// addSources adds the tables of a FROM clause.
-func (t *takesApart) addSources(b *block, n ast.ResultSetNode, nullable bool) {
-	switch n := n.(type) {
-	case *ast.Join:
-		t.addJoin(b, n, nullable)
-	case *ast.TableSource:
-		switch of := n.Source.(type) {
-		case *ast.TableName:
-			b.sources = append(b.sources, t.named(n, of, nullable))
-		case *ast.Join:
-			t.addJoin(b, of, nullable)
-		default:
-			b.sources = append(b.sources, source{name: n.AsName.L, nullable: nullable})
-		}
-	}
-}
-
-// named is the source that is a table, or a common table expression.
-func (t *takesApart) named(n *ast.TableSource, name *ast.TableName, nullable bool) source {
-	table := t.site.of[name]
-	s := source{name: name.Name.L, table: table, nullable: nullable}
-	if table != nil {
-		s.schema = table.Schema
-		if k := table.Rule.Kind(); k == route.RuleSharded || k == route.RuleOne {
-			s.leaf = &leaf{table: table, nullable: nullable}
-		}
-	}
-	if n.AsName.L != "" {
-		s.name, s.schema = n.AsName.L, ""
-	}
-	return s
-}
-
-func (t *takesApart) addJoin(b *block, n *ast.Join, nullable bool) {
-	left := len(b.sources)
-	t.addSources(b, n.Left, nullable || n.Tp == ast.RightJoin)
-	right := len(b.sources)
-	if n.Right == nil {
-		return
-	}
-	t.addSources(b, n.Right, nullable || n.Tp == ast.LeftJoin)
-	for _, c := range n.Using {
-		if b.using == nil {
-			b.using = make(map[string]int)
-		}
-		of := b.sourceOf(c.Name.L, left, right)
-		if n.Tp == ast.RightJoin || of == unknownSource {
-			of = unknownSource
-		}
-		b.using[c.Name.L] = of
-	}
-}
-
-// sourceOf finds the one of some sources that has a column.
-func (sc *scope) sourceOf(column string, from, to int) int {
-	if of, ok := sc.using[column]; ok && from <= of && of < to {
-		return of
-	}
-	found := unknownSource
-	for i := from; i < to; i++ {
-		t := sc.sources[i].table
-		if t == nil || t.column(column) != nil && found != unknownSource {
-			return unknownSource
-		}
-		if t.column(column) != nil {
-			found = i
-		}
-	}
-	return found
 }

@@ -28,6 +28,9 @@ const maxWeighed = 1<<16 - 1
 // by the column's type: a text that was not seen here is refused then.
 func (sc *scope) formOf(e ast.ExprNode) (form, *Refusal) {
 	if col, ok := sc.plainColumn(e); ok {
+		if m, ok := sc.expressions[col.column]; ok {
+			return m.form, m.refusal
+		}
 		return sc.formOfColumn(col.column)
 	}
 	if agg, ok := strip(e).(*ast.AggregateFuncExpr); ok {
@@ -181,12 +184,19 @@ func (sc *scope) textOfColumn(n *ast.ColumnNameExpr) text {
 	switch {
 	case f != foundOne:
 		return text{kind: textUnknown}
+	case sc.isExpression(col.column):
+		return sc.expressions[col.column].text
 	case !col.column.Type.Text():
 		return text{}
 	case col.column.Length > maxWeighed:
 		return text{kind: textUnknown}
 	}
 	return columnText(col.column)
+}
+
+func (sc *scope) isExpression(c *Column) bool {
+	_, ok := sc.expressions[c]
+	return ok
 }
 
 // textOfCast: a cast to CHAR is of the connection's collation, unless it names

@@ -130,8 +130,7 @@ func (g *gatherer) open() *Refusal {
 		return g.severally("this spelling of a SELECT")
 	}
 	g.at = at
-	g.scope.connection = g.connectionText()
-	if g.scope.collate, ok = g.collations(); !ok {
+	if _, ok := g.collations(); !ok {
 		return g.severally("this spelling of COLLATE")
 	}
 	g.out.merge.Limit = -1
@@ -196,27 +195,14 @@ func (g *gatherer) readLimit(n *ast.Limit) *Refusal {
 
 // plan chooses how the rows are combined.
 func (g *gatherer) plan() *Refusal {
-	grouped := g.sel.GroupBy != nil || g.aggregates()
+	grouped := g.sel.GroupBy != nil || aggregates(g.sel)
 	switch {
 	case grouped && !g.groupsAreWhole():
 		return g.grouped()
-	case g.sel.Distinct && (!g.hasKey() || !g.ordersDistinct()):
+	case g.sel.Distinct && (!g.main.selectsKey() || !g.ordersDistinct()):
 		return g.distinct()
 	}
 	return g.ordered()
-}
-
-// aggregates reports whether the SELECT itself has aggregates.
-func (g *gatherer) aggregates() bool {
-	m := &mention{}
-	g.sel.Fields.Accept(m)
-	if g.sel.Having != nil {
-		g.sel.Having.Accept(m)
-	}
-	if g.sel.OrderBy != nil {
-		g.sel.OrderBy.Accept(m)
-	}
-	return len(m.aggregates) > 0 || m.aggregateLike
 }
 
 // groupsAreWhole reports whether every group has its rows on one shard: the
@@ -231,24 +217,6 @@ func (g *gatherer) groupsAreWhole() bool {
 		}
 	}
 	return false
-}
-
-// hasKey reports whether the rows of two shards differ in the select list, since
-// a sharding key is there.
-func (g *gatherer) hasKey() bool {
-	for i, it := range g.items {
-		if it.expr != nil && g.isKey(it.expr) || it.expr == nil && g.starredKey(g.sel.Fields.Fields[i].WildCard) {
-			return true
-		}
-	}
-	return false
-}
-
-// starredKey reports whether a * has a sharding key among its columns.
-func (g *gatherer) starredKey(n *ast.WildCardField) bool {
-	return slices.ContainsFunc(g.scope.sources, func(s source) bool {
-		return s.leaf != nil && !s.nullable && !s.table.column(s.leaf.key()).Invisible && (n.Table.L == "" || n.Table.L == s.name)
-	})
 }
 
 // isKey reports whether an expression is just a sharding key, which has a value in
@@ -320,7 +288,8 @@ func (g *gatherer) key(t target) (MergeKey, text, *Refusal) {
 // ofGroup is the form of an expression that has one value in each group. That
 // servers know of columns, not of all expressions.
 func (g *gatherer) ofGroup(f form, e ast.ExprNode) form {
-	if _, plain := g.scope.plainColumn(e); plain || g.sel.GroupBy == nil || len(mentioned(e).aggregates) > 0 {
+	col, plain := g.scope.plainColumn(e)
+	if plain && !g.scope.isExpression(col.column) || g.sel.GroupBy == nil || len(mentioned(e).aggregates) > 0 {
 		return f
 	}
 	f.before, f.after = "MIN("+f.before, f.after+")"

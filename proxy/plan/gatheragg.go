@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
+	"github.com/pingcap/tidb/pkg/parser/opcode"
 	"github.com/pingcap/tidb/pkg/parser/test_driver"
 )
 
@@ -120,8 +121,13 @@ func (gr *groups) defaulted(i int) (bool, *Refusal) {
 // fitsDefault reports whether an aggregate and a constant are of one kind, so
 // that the value of either is shown in the same way.
 func (gr *groups) fitsDefault(agg *ast.AggregateFuncExpr, e ast.ExprNode) bool {
-	v, ok := strip(e).(*test_driver.ValueExpr)
-	if !ok {
+	e = strip(e)
+	minus, signed := e.(*ast.UnaryOperationExpr)
+	if signed = signed && minus.Op == opcode.Minus; signed {
+		e = strip(minus.V)
+	}
+	v, ok := e.(*test_driver.ValueExpr)
+	if !ok || signed && v.Kind() == test_driver.KindString {
 		return false
 	}
 	whole := v.Kind() == test_driver.KindInt64 || v.Kind() == test_driver.KindUint64

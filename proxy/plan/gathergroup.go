@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
+	"github.com/pingcap/tidb/pkg/parser/opcode"
 )
 
 // groupKey is what rows of several shards are grouped by.
@@ -69,6 +70,9 @@ func (gr *groups) groupBy(i int) *Refusal {
 	if len(mentioned(t.expr).aggregates) > 0 {
 		return gr.severally("GROUP BY of an aggregate")
 	}
+	if divides(t.expr) { // it has more digits than are shown, and servers group by either
+		return gr.severally("GROUP BY of a quotient")
+	}
 	if _, known := gr.keyFor(t); known {
 		return nil
 	}
@@ -92,6 +96,32 @@ func (gr *groups) groupBy(i int) *Refusal {
 	gr.keys = append(gr.keys, k)
 	return nil
 }
+
+// divides reports whether an expression's value is a quotient, or calculated of one:
+// what a function makes of it (FLOOR, ROUND ...) is another number.
+func divides(e ast.ExprNode) bool {
+	d := &divisions{}
+	e.Accept(d)
+	return d.found
+}
+
+type divisions struct{ found bool }
+
+// Enter implements ast.Visitor.
+func (d *divisions) Enter(n ast.Node) (ast.Node, bool) {
+	switch n := n.(type) {
+	case *ast.BinaryOperationExpr:
+		d.found = d.found || n.Op == opcode.Div
+	case *ast.FuncCastExpr:
+		return n, true
+	case *ast.FuncCallExpr:
+		return n, returnsNumber(n.FnName.L)
+	}
+	return n, d.found
+}
+
+// Leave implements ast.Visitor.
+func (d *divisions) Leave(n ast.Node) (ast.Node, bool) { return n, true }
 
 // sortsWhole reports whether servers sort by all of a value: of long strings they
 // compare the beginning, so that the first groups of two shards may be others.

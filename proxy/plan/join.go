@@ -2,7 +2,6 @@ package plan
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
 	"github.com/pingcap/tidb/pkg/parser/opcode"
@@ -58,7 +57,7 @@ func (a *analysis) meet(b *block, n *ast.Join, left, right side) {
 		}
 	}
 	for _, c := range n.Using {
-		x, y := b.keyOf(b.sourceOf(c.Name.L, left.from, left.to), c.Name.L), b.keyOf(b.sourceOf(c.Name.L, right.from, right.to), c.Name.L)
+		x, y := b.keyNamed(b.sourceOf(c.Name.L, left.from, left.to), c.Name.L), b.keyNamed(b.sourceOf(c.Name.L, right.from, right.to), c.Name.L)
 		if a.together(x, y) {
 			x.unite(y)
 		}
@@ -106,6 +105,14 @@ func meet(a, b side) bool {
 
 // link finds out what holds of the keys in a block: by WHERE and by the joins.
 func (a *analysis) link(b *block) {
+	for _, inner := range b.inner {
+		if inner.kind == blockDerived {
+			a.link(inner)
+		}
+	}
+	if b.sel.From != nil && b.sel.From.TableRefs != nil {
+		a.addSources(b, b.sel.From.TableRefs, false)
+	}
 	for _, c := range conjuncts(b.sel.Where) {
 		x, y := a.equalKeys(b, c)
 		switch {
@@ -128,6 +135,11 @@ func (a *analysis) link(b *block) {
 		a.join(b, b.sel.From.TableRefs)
 	}
 	a.lookUp(b)
+	for _, inner := range b.inner {
+		if inner.kind == blockExpression {
+			a.link(inner)
+		}
+	}
 }
 
 // follow notes that the rows of a block's leaf have the key of an outer block's.
@@ -149,7 +161,7 @@ func (a *analysis) lookUp(b *block) {
 		return
 	}
 	x, y := b.keyIn(e), b.outer.keyIn(b.in)
-	if b.has(x) && b.groupsBy(x) && !x.nullable && !x.table.column(x.key()).Nullable && a.together(x, y) {
+	if b.has(x) && b.groupsBy(x) && !x.nullable && !x.column.Nullable && a.together(x, y) {
 		a.follow(x, y)
 	}
 }
@@ -175,7 +187,7 @@ func (b *block) keyIn(e ast.ExprNode) *leaf {
 		col, f := b.column(c.Name)
 		switch f {
 		case foundOne:
-			return b.keyOf(col.source, col.column.Name)
+			return b.keyOf(col.source, col.column)
 		case foundSeveral:
 			return nil
 		case foundNothing:
@@ -186,15 +198,19 @@ func (b *block) keyIn(e ast.ExprNode) *leaf {
 }
 
 // keyOf is the leaf of a source if the column is its key.
-func (sc *scope) keyOf(source int, column string) *leaf {
+func (sc *scope) keyOf(source int, column *Column) *leaf {
+	if l := sc.sources[source].leaf; l != nil && l.column != nil && l.column == column {
+		return l
+	}
+	return nil
+}
+
+// keyNamed is the leaf of a source whose key has a name.
+func (sc *scope) keyNamed(source int, name string) *leaf {
 	if source == unknownSource {
 		return nil
 	}
-	l := sc.sources[source].leaf
-	if l == nil || l.table.Rule.Kind() != route.RuleSharded || !strings.EqualFold(l.key(), column) {
-		return nil
-	}
-	return l
+	return sc.keyOf(source, sc.sources[source].table.column(name))
 }
 
 // equalKeys are the leaves whose keys a condition says to be equal.

@@ -36,7 +36,7 @@ type predicate []value
 // predicates finds the conditions on the sharding key that stand AND-ed at the
 // top of a WHERE clause of the one sharded table.
 func (a *analysis) predicates(where ast.ExprNode) []predicate {
-	l := &leaf{table: a.site.sharded}
+	l := leafOf(a.site.sharded, false)
 	b := &block{scope: scope{sources: []source{a.sourceOf(l)}}}
 	var found []predicate
 	for _, c := range conjuncts(where) {

@@ -142,6 +142,8 @@ func (a *analysis) perShard(b *block, main *leaf) *Refusal {
 		return nil
 	case b.apart != nil:
 		return b.apart
+	case b.kind == blockDerived && b.spread:
+		return nil
 	case b.kind != blockExpression:
 		return unsupported("the sharded table "+first.table.Name+" in a derived table, WITH clause or set operation over several shards", "give the sharding key, or read it by a statement of its own")
 	}

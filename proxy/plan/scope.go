@@ -18,7 +18,10 @@ type scope struct {
 	sources []source
 	// using are the columns that USING has made one, and the source that they are
 	// of, or unknownSource.
-	using map[string]int
+	using   map[string]int
+	natural bool // there is a NATURAL JOIN
+	// expressions are the columns of derived tables that are no table's.
+	expressions map[*Column]expression
 	// connection is a text of the connection's collation.
 	connection text
 	// collate are the tokens of the names behind COLLATE.
