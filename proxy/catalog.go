@@ -158,6 +158,27 @@ func (c *catalog) refreshSince(ctx context.Context, missed time.Time) bool {
 	return true
 }
 
+// unusableSoonest bounds how often a table that cannot be used makes the catalog
+// be read anew: people mend it past the proxy.
+const unusableSoonest = 5 * time.Second
+
+// suspectUnusable has the catalog read anew in the background, for a statement
+// that was refused because of what is known of a table.
+func (c *catalog) suspectUnusable() {
+	if !c.mu.TryLock() { // it is being read
+		return
+	}
+	old := time.Since(c.last) > unusableSoonest
+	c.mu.Unlock()
+	if !old {
+		return
+	}
+	select {
+	case c.stale <- struct{}{}:
+	default:
+	}
+}
+
 // load does the work; mu is held.
 func (c *catalog) load(ctx context.Context, d doubt) {
 	c.began = time.Now()

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"xaproxy/proxy/plan"
 	"xaproxy/proxy/route"
@@ -42,7 +44,34 @@ func (b *builder) build(ctx context.Context) *snapshot {
 	for name := range names {
 		s.tables[name] = b.entry(ctx, name)
 	}
+	b.groups(s)
 	return s
+}
+
+// groups refuses all tables of a group that are not all placed together.
+func (b *builder) groups(s *snapshot) {
+	members := map[string][]*plan.Table{}
+	for name, e := range s.tables {
+		if p, _ := b.m.Lookup(name.Schema, name.Name); p.Group != "" && e.table != nil {
+			members[p.Group] = append(members[p.Group], e.table)
+		}
+	}
+	for group, tables := range members {
+		slices.SortFunc(tables, func(x, y *plan.Table) int {
+			return cmp.Or(strings.Compare(x.Schema, y.Schema), strings.Compare(x.Name, y.Name))
+		})
+		i := slices.IndexFunc(tables, func(t *plan.Table) bool { return !t.Rule.Together(tables[0].Rule) })
+		if i < 0 {
+			continue
+		}
+		why := plan.NotTogether(group, tables[0], tables[i])
+		for _, t := range tables {
+			name := plan.TableName{Schema: t.Schema, Name: t.Name}
+			e := s.tables[name]
+			e.table, e.reason = nil, b.unusable(name, why.Construct+"; "+why.Advice)
+			s.tables[name] = e
+		}
+	}
 }
 
 // charsets are the supported character sets with the default collations of the
@@ -113,50 +142,62 @@ func (b *builder) stuck(name plan.TableName) string {
 // entry compares a table's definitions and finds its rule.
 func (b *builder) entry(ctx context.Context, name plan.TableName) entry {
 	var e entry
-	var first *tableFacts
 	if silent := b.doubtful(name); silent != "" {
 		e.reason = fail(codeTableChanging, name.Schema+"."+name.Name, "shard "+silent+" has not answered since its definition was changed")
 		return e
 	}
-	for _, n := range b.e.order {
-		sc := b.shards[n]
-		if sc == nil || sc.tables[name] == nil {
-			continue
-		}
-		t := sc.tables[name]
-		e.shards = append(e.shards, n)
-		if first == nil {
-			first = t
-			continue
-		}
-		if what := first.differs(t); what != "" {
-			e.reason = b.unusable(name, b.interrupted(name)+fmt.Sprintf("its definition differs between shard %s and shard %s: %s; make them equal",
-				b.e.name(e.shards[0]), b.e.name(n), what))
-			return e
-		}
-	}
-	if b.stuck(name) != "" {
-		e.reason = b.unusable(name, b.interrupted(name)+"its definitions look the same now")
+	t, shards, err := b.definition(name)
+	e.shards = shards
+	if err != nil {
+		e.reason = err
 		return e
 	}
-	t := first.table
-	t.Schema, t.Name = name.Schema, name.Name
 	rule, err := b.rule(ctx, name, &t, e.shards)
 	if err != nil {
 		e.reason = err
 		return e
 	}
 	t.Rule = rule
-	if missing := b.missing(rule, e.shards); missing != "" {
-		e.reason = b.unusable(name, "it is missing at shard "+missing+"; create it there, or run its CREATE TABLE IF NOT EXISTS through the proxy")
-		return e
-	}
-	if err := plan.Check(&t); err != nil {
+	if err := b.fits(name, &t, e.shards); err != nil {
 		e.reason = err
 		return e
 	}
 	e.table = &t
 	return e
+}
+
+// fits says why a table cannot be used with its rule.
+func (b *builder) fits(name plan.TableName, t *plan.Table, have []xa.ShardID) error {
+	if missing := b.missing(t.Rule, have); missing != "" {
+		return b.unusable(name, "it is missing at shard "+missing+"; create it there, or run its CREATE TABLE IF NOT EXISTS through the proxy")
+	}
+	return plan.Check(t)
+}
+
+// definition is a table as all shards that have it define it.
+func (b *builder) definition(name plan.TableName) (t plan.Table, have []xa.ShardID, err error) {
+	var first *tableFacts
+	for _, n := range b.e.order {
+		sc := b.shards[n]
+		if sc == nil || sc.tables[name] == nil {
+			continue
+		}
+		have = append(have, n)
+		if first == nil {
+			first = sc.tables[name]
+			continue
+		}
+		if what := first.differs(sc.tables[name]); what != "" {
+			return t, have, b.unusable(name, b.interrupted(name)+fmt.Sprintf("its definition differs between shard %s and shard %s: %s; make them equal",
+				b.e.name(have[0]), b.e.name(n), what))
+		}
+	}
+	if b.stuck(name) != "" {
+		return t, have, b.unusable(name, b.interrupted(name)+"its definitions look the same now")
+	}
+	t = first.table
+	t.Schema, t.Name = name.Schema, name.Name
+	return t, have, nil
 }
 
 // interrupted begins the reason for a table that is unusable since a statement

@@ -78,6 +78,9 @@ func (s *session) plan(ctx context.Context, env plan.Env, sql string) (*plan.Pla
 	env.Catalog = snap
 	p, err := s.planWeighed(ctx, env, sql)
 	s.tables.planned = snap.version
+	if numberIs(err, codeDefinitionsDiffer) {
+		s.e.catalog.suspectUnusable()
+	}
 	if err == nil || !unknownTable(err) && !numberIs(err, codeTableChanging) && !s.e.catalog.share.changing() {
 		return p, err
 	}

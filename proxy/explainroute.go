@@ -107,8 +107,11 @@ func (r *routeReport) targets(t plan.Targets, suggested route.Shard, notes strin
 		tier, answer = tierSeveral, "the rows of one shard after the other"
 	case plan.ModeAll:
 		tier, answer = tierSeveral, "affected rows added up"
-		if class == plan.ClassDDL {
+		switch {
+		case class == plan.ClassDDL:
 			answer = "that of the first shard, if all executed it"
+		case t.Copies:
+			answer = "that of the first copy, if all have changed as many rows"
 		}
 	case plan.ModeMerge:
 		tier, answer = tierSeveral, t.Merge.String()

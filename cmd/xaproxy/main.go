@@ -49,7 +49,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(serveCommand(), initCommand(), checkCommand(), demoCommand(), versionCommand())
+	c.AddCommand(serveCommand(), initCommand(), checkCommand(), placementCommand(), demoCommand(), versionCommand())
 	return c
 }
 
@@ -127,6 +127,36 @@ func checkCommand() *cobra.Command {
 		}
 		return app.Check(c.Context(), cfg, c.OutOrStdout())
 	}
+	return c
+}
+
+func placementCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "placement",
+		Short: "Show for every table where its rows are and what the configuration asks for",
+		Args:  cobra.NoArgs,
+	}
+	config := c.PersistentFlags().StringP("config", "c", "xaproxy.yaml", "configuration file")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, err := app.LoadConfig(*config)
+		if err != nil {
+			return err
+		}
+		return app.Placement(c.Context(), cfg, c.OutOrStdout())
+	}
+	adopt := &cobra.Command{
+		Use:   "adopt SCHEMA.TABLE ...",
+		Short: "Look at every row of tables that exist on the shards, and store their configured placement",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, names []string) error {
+			cfg, err := app.LoadConfig(*config)
+			if err != nil {
+				return err
+			}
+			return app.Adopt(c.Context(), cfg, names, c.OutOrStdout())
+		},
+	}
+	c.AddCommand(adopt)
 	return c
 }
 

@@ -71,7 +71,7 @@ func newTestCatalog(t testing.TB) *testCatalog {
 			"t": {Key: "id"}, "small": {Key: "id"}, "names": {Key: "name"}, "bins": {Key: "id"}, "vbins": {Key: "id"},
 			"auto": {Key: "id"}, "orders": {Key: "customer_id"}, "clock": {Key: "id"}, "trig": {Key: "id"},
 			"one": {Shard: &one}, "uno": {Shard: &one}, "two": {Shard: &two}, "seq": {Shard: &one},
-			"kinds": {Key: "id"}, "app.items": {Key: "customer_id"}, "country": {Copies: true}, "ref": {Copies: true}, "ref2": {Copies: true}, "refauto": {Copies: true}, "refclock": {Copies: true}, "refkeys": {Copies: true}, "newcopies": {Copies: true}, "newkey": {Key: "tenant"}, "newone": {Shard: &one},
+			"kinds": {Key: "id"}, "app.items": {Key: "customer_id"}, "country": {Copies: true}, "ref": {Copies: true}, "ref2": {Copies: true}, "refauto": {Copies: true}, "refclock": {Copies: true}, "refkeys": {Copies: true}, "newcopies": {Copies: true}, "newkey": {Key: "tenant"}, "grouped": {Key: "id", Group: "g"}, "newgrouped": {Key: "owner", Group: "g"}, "newone": {Shard: &one},
 		},
 	})
 	if err != nil {
@@ -122,7 +122,7 @@ func testTables() []*Table {
 		{Schema: "flat", Name: "items", Columns: []Column{id, a}, Primary: pk},
 	}
 	tables = append(tables, fill("items", []string{"customer_id", "id"}, column("customer_id", TypeInt), id, a, with(column("n", TypeInt), func(c *Column) { c.Nullable = true })),
-		fill("country", pk, id, column("name", TypeVarchar)), fill("ref2", pk, id, a), fill("refauto", pk, with(id, auto), a),
+		fill("grouped", pk, id), fill("country", pk, id, column("name", TypeVarchar)), fill("ref2", pk, id, a), fill("refauto", pk, with(id, auto), a),
 		fill("refclock", pk, id, with(column("made", TypeDatetime), func(c *Column) { c.VolatileDefault, c.ClockDefault = true, true })),
 		&Table{Schema: "app", Name: "refkeys", Columns: []Column{id, a, with(b, func(c *Column) { c.VolatileDefault = true })}, Primary: pk,
 			Unique: []Unique{{Name: "a", Columns: []string{"a"}}, {Name: "b", Columns: []string{"b"}}}})

@@ -62,7 +62,37 @@ func (d *definition) placeNew(t *Table, refs []*ast.TableName) error {
 	if err := Check(t); err != nil {
 		return err
 	}
+	if err := d.inGroup(t); err != nil {
+		return err
+	}
 	return d.references(t, refs)
+}
+
+// inGroup refuses a table that is not placed as those of its group are.
+func (d *definition) inGroup(t *Table) error {
+	m := d.env.Catalog.Map()
+	p, _ := m.Lookup(t.Schema, t.Name)
+	for _, name := range m.Group(p.Group) {
+		schema, table, qualified := strings.Cut(name, ".")
+		if !qualified {
+			schema, table = t.Schema, name
+		}
+		other, err := d.env.Catalog.Table(schema, table)
+		if err != nil || other.same(t) { // it does not exist, or is refused itself
+			continue
+		}
+		if !t.Rule.Together(other.Rule) {
+			return NotTogether(p.Group, t, other)
+		}
+	}
+	return nil
+}
+
+// NotTogether is the refusal of tables that the configuration puts into one group
+// and whose equal keys are not on the same shards.
+func NotTogether(group string, a, b *Table) *Refusal {
+	return unsupported("the tables "+a.Schema+"."+a.Name+", placed by "+a.Rule.Text()+", and "+b.Schema+"."+b.Name+", placed by "+b.Rule.Text()+
+		", in the group "+group, "give their keys the same type and collation and the same function, or take one out of the group")
 }
 
 // references refuses foreign keys that leave the table's shard.

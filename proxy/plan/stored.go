@@ -9,6 +9,14 @@ import (
 	"xaproxy/proxy/route"
 )
 
+// Key is the sharding key's column, nil for a table that is not sharded.
+func (t *Table) Key() *Column {
+	if !t.sharded() {
+		return nil
+	}
+	return t.column(t.Rule.Column())
+}
+
 // StoredSQL is an expression over a table's key column whose text StoredKey
 // reads. The session's time_zone must be +00:00, its character set utf8mb4.
 func StoredSQL(c *Column) string {
