@@ -337,3 +337,25 @@ func TestStandstillOfTheNumbersShardEndsStatements(t *testing.T) {
 	}
 	t.Error("no id after the shard goes on")
 }
+
+// TestCopiesAreNumberedAsOneServersTable: each copy of a reference table gets the
+// same ids, and what is told of them is what one server tells.
+func TestCopiesAreNumberedAsOneServersTable(t *testing.T) {
+	twins(t, worldOptions{tables: map[string]route.Placement{"ref": {Copies: true}}}, func(t *testing.T, tw *twin) {
+		tw.same("CREATE DATABASE d", "USE d", "CREATE TABLE ref (id INT AUTO_INCREMENT PRIMARY KEY, k INT)",
+			"INSERT INTO ref (k) VALUES (1)", "INSERT INTO ref (k) VALUES (2),(3)", "SELECT LAST_INSERT_ID()",
+			"UPDATE ref SET id=500 WHERE id=2", "INSERT INTO ref (k) VALUES (4)",
+			"INSERT INTO ref VALUES (600,5),(NULL,6)", "SELECT LAST_INSERT_ID()", "SELECT id,k FROM ref",
+			"TRUNCATE TABLE ref", "INSERT INTO ref (k) VALUES (1)", "ALTER TABLE ref AUTO_INCREMENT=40", "INSERT INTO ref (k) VALUES (2)")
+		var first string
+		for i := range tw.w.servers {
+			rows := strings.Join(values(t, tw.w.direct(i), "SELECT id, k FROM d.ref ORDER BY id"), " ")
+			if i == 0 {
+				first = rows
+			}
+			if rows != first || rows == "" {
+				t.Errorf("the copy at shard %d has %q, the first %q", i, rows, first)
+			}
+		}
+	})
+}

@@ -55,7 +55,10 @@ func (a *analysis) updateCopies(n *ast.UpdateStmt) error {
 	if n.MultipleTable || n.With != nil || !a.direct(n.TableRefs) {
 		return unsupported("UPDATE of the reference table "+a.site.sharded.Name+" with another table or a WITH clause", "")
 	}
-	return a.writeCopies("UPDATE", n.IgnoreErr, n.Limit)
+	if err := a.writeCopies("UPDATE", n.IgnoreErr, n.Limit); err != nil || !a.onSeveral() {
+		return err
+	}
+	return a.updatesIDs(n.List)
 }
 
 func (a *analysis) deleteCopies(n *ast.DeleteStmt) error {
