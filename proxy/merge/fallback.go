@@ -60,8 +60,7 @@ func converts(a, b wire.Column) conversion {
 	exact := from == kindInt || from == kindExact
 	switch {
 	case a.Type == wire.TypeYear || b.Type == wire.TypeYear || !exact && from != kindDouble:
-		same := a.Type == b.Type && a.Decimals == b.Decimals || isString(a) && isString(b)
-		if same && a.Collation == b.Collation {
+		if alike(a, b) {
 			return convertSame
 		}
 	case from == kindInt && to == kindInt:
@@ -74,9 +73,16 @@ func converts(a, b wire.Column) conversion {
 	return convertNot
 }
 
+// alike reports whether values of two columns, which are no numbers, look the same.
+func alike(a, b wire.Column) bool {
+	same := a.Type == b.Type && a.Decimals == b.Decimals || isString(a) && isString(b)
+	return same && a.Collation == b.Collation
+}
+
 // isString reports whether a column's values are strings and nothing else: how long
 // they can be says which of the types it has.
 func isString(c wire.Column) bool {
+	//nolint:exhaustive // all others are no strings
 	switch c.Type {
 	case wire.TypeVarChar, wire.TypeVarString, wire.TypeString, wire.TypeTinyBlob, wire.TypeMediumBlob, wire.TypeLongBlob, wire.TypeBlob:
 		return c.Flags&(flagEnum|flagSet) == 0

@@ -114,22 +114,7 @@ func (a *analysis) link(b *block) {
 		a.addSources(b, b.sel.From.TableRefs, false)
 	}
 	for _, c := range conjuncts(b.sel.Where) {
-		x, y := a.equalKeys(b, c)
-		switch {
-		case !a.together(x, y):
-			for _, k := range a.keyConditions(b, c) {
-				g := k.leaf.group()
-				g.where = append(g.where, k.values)
-			}
-		case b.has(x) && b.has(y):
-			if !x.nullable && !y.nullable {
-				x.unite(y)
-			}
-		case b.has(x):
-			a.follow(x, y)
-		case b.has(y):
-			a.follow(y, x)
-		}
+		a.filtered(b, c)
 	}
 	if b.sel.From != nil && b.sel.From.TableRefs != nil {
 		a.join(b, b.sel.From.TableRefs)
@@ -139,6 +124,26 @@ func (a *analysis) link(b *block) {
 		if inner.kind == blockExpression {
 			a.link(inner)
 		}
+	}
+}
+
+// filtered takes a condition of WHERE.
+func (a *analysis) filtered(b *block, c ast.ExprNode) {
+	x, y := a.equalKeys(b, c)
+	switch {
+	case !a.together(x, y):
+		for _, k := range a.keyConditions(b, c) {
+			g := k.leaf.group()
+			g.where = append(g.where, k.values)
+		}
+	case b.has(x) && b.has(y):
+		if !x.nullable && !y.nullable {
+			x.unite(y)
+		}
+	case b.has(x):
+		a.follow(x, y)
+	case b.has(y):
+		a.follow(y, x)
 	}
 }
 

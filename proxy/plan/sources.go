@@ -87,27 +87,26 @@ func (a *analysis) derived(b *block, n *ast.TableSource, nullable bool) source {
 	if sel == nil || of == nil || len(n.ColumnNames) > 0 || n.Lateral {
 		return s
 	}
-	key := of.first()
-	if key != nil && !of.sharesOut() {
-		return s
-	}
-	columns, known := of.selected()
-	if !known && key == nil {
-		return s
-	}
-	if key != nil {
-		of.spread = true
+	if key := of.first(); key != nil {
+		if of.spread = of.sharesOut(); !of.spread {
+			return s
+		}
 		s.leaf = &leaf{table: key.table, nullable: nullable, of: key.group()}
 	}
-	if !known {
-		return s
+	if columns, known := of.selected(); known {
+		s.table = b.tableOf(n.AsName.O, columns, s.leaf)
 	}
-	s.table = &Table{Name: n.AsName.O, Columns: make([]Column, len(columns))}
+	return s
+}
+
+// tableOf makes the table that a block's columns are, and gives its leaf the key.
+func (b *block) tableOf(name string, columns []selectedColumn, l *leaf) *Table {
+	t := &Table{Name: name, Columns: make([]Column, len(columns))}
 	for i, c := range columns {
-		s.table.Columns[i] = c.column
-		column := &s.table.Columns[i]
-		if s.leaf != nil && s.leaf.column == nil && c.leaf != nil && !c.leaf.nullable {
-			s.leaf.column = column
+		t.Columns[i] = c.column
+		column := &t.Columns[i]
+		if l != nil && l.column == nil && c.leaf != nil && !c.leaf.nullable {
+			l.column = column
 		}
 		if c.made != nil {
 			if b.expressions == nil {
@@ -116,7 +115,7 @@ func (a *analysis) derived(b *block, n *ast.TableSource, nullable bool) source {
 			b.expressions[column] = *c.made
 		}
 	}
-	return s
+	return t
 }
 
 // sharesOut reports whether each of a block's rows is made of rows of one shard,
@@ -127,7 +126,7 @@ func (b *block) sharesOut() bool {
 	case b.apart != nil || sel.Limit != nil || sel.With != nil || sel.Kind != ast.SelectStmtKindSelect:
 		return false
 	case sel.GroupBy != nil:
-		return !sel.GroupBy.Rollup && b.groupsByKey() && !(sel.Distinct && !b.selectsKey())
+		return !sel.GroupBy.Rollup && b.groupsByKey() && (!sel.Distinct || b.selectsKey())
 	case aggregates(sel):
 		return false
 	}
