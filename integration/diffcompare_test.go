@@ -146,6 +146,9 @@ func sameColumn(st statement, want, got []byte) bool {
 	}
 	for _, c := range []*wire.Column{&w, &g} {
 		c.Flags &^= planFlags
+		if strings.Contains(st.sql, " LEFT JOIN ") {
+			c.Flags &^= 1 // NOT_NULL: the join may be found to be an inner one
+		}
 		if c.Type >= wire.TypeTinyBlob && c.Type <= wire.TypeString {
 			c.Decimals = 0 // of a string
 		}

@@ -91,6 +91,8 @@ func (g *gatherer) others(have []bool) *Refusal {
 		switch {
 		case it.expr == nil:
 			return g.severally("DISTINCT with *")
+		case g.bits(it.expr):
+			return g.severally("DISTINCT of a BIT column")
 		case have[i]:
 			continue
 		}

@@ -76,6 +76,9 @@ func (gr *groups) groupBy(i int) *Refusal {
 	if _, known := gr.keyFor(t); known {
 		return nil
 	}
+	if gr.bits(t.expr) {
+		return gr.severally("GROUP BY of a BIT column")
+	}
 	if t.listed != t.visible {
 		return gr.severally("* together with GROUP BY")
 	}
@@ -95,6 +98,13 @@ func (gr *groups) groupBy(i int) *Refusal {
 	gr.out.limit.pushed = gr.out.limit.pushed && gr.sortsWhole(t.expr)
 	gr.keys = append(gr.keys, k)
 	return nil
+}
+
+// bits reports whether an expression is a BIT column: MariaDB makes a number of it
+// where it uses a temporary table, which shards may need and one server not.
+func (g *gatherer) bits(e ast.ExprNode) bool {
+	col, ok := g.scope.plainColumn(e)
+	return ok && col.column.Type == TypeBit
 }
 
 // divides reports whether an expression's value is a quotient, or calculated of one:
