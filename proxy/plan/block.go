@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"github.com/pingcap/tidb/pkg/parser/ast"
 
 	"xaproxy/proxy/route"
@@ -175,3 +177,42 @@ func (t *takesApart) begin(n *ast.SelectStmt) {
 	t.open = append(t.open, b)
 	t.all = append(t.all, b)
 }
+
+// aggregatesOutside reports whether a subquery has an aggregate that belongs to a
+// query around it: one that speaks of columns, but of none of the subquery's own.
+func (b *block) aggregatesOutside() bool {
+	o := &aggregatesOf{of: b.sel}
+	b.sel.Accept(o)
+	return slices.ContainsFunc(o.found, func(n *ast.AggregateFuncExpr) bool {
+		m := &mention{}
+		for _, arg := range n.Args {
+			arg.Accept(m)
+		}
+		own := slices.ContainsFunc(m.columns, func(name *ast.ColumnName) bool {
+			_, f := b.column(name)
+			return f != foundNothing
+		})
+		return !own && (len(m.columns) > 0 || m.subquery)
+	})
+}
+
+// aggregatesOf finds the aggregates in a SELECT, but not those in other ones
+// within it.
+type aggregatesOf struct {
+	of    *ast.SelectStmt
+	found []*ast.AggregateFuncExpr
+}
+
+// Enter implements ast.Visitor.
+func (o *aggregatesOf) Enter(n ast.Node) (ast.Node, bool) {
+	switch n := n.(type) {
+	case *ast.SelectStmt:
+		return n, n != o.of
+	case *ast.AggregateFuncExpr:
+		o.found = append(o.found, n)
+	}
+	return n, false
+}
+
+// Leave implements ast.Visitor.
+func (*aggregatesOf) Leave(n ast.Node) (ast.Node, bool) { return n, true }

@@ -136,6 +136,8 @@ func (a *analysis) severalShards(all []*block, sel *ast.SelectStmt) (*gathering,
 func (a *analysis) perShard(b *block, main *leaf) *Refusal {
 	first := b.first()
 	switch {
+	case b.kind == blockExpression && b.aggregatesOutside():
+		return unsupported("an aggregate of an outer query in a subquery over several shards of "+a.site.sharded.Name, severalAdvice)
 	case first == nil && (b.sel.Limit != nil || listsRows(b.sel)):
 		return unsupported("a subquery with LIMIT or a list of rows over several shards of "+a.site.sharded.Name, "each shard may choose others")
 	case first == nil:
