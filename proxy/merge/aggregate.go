@@ -50,7 +50,7 @@ func newAccumulator(l *layout, a plan.Aggregate) (accumulator, error) {
 	case plan.AggregateCount:
 		return acc, l.counts(at)
 	case plan.AggregateSum:
-		acc.exact, err = l.sums(at)
+		acc.exact, err = l.sums(at, a.Rough)
 		return acc, err
 	case plan.AggregateAvg:
 		return l.average(acc, a)
@@ -72,8 +72,11 @@ func (l *layout) counts(at int) error {
 }
 
 // sums says whether a column is an exact SUM, or a DOUBLE.
-func (l *layout) sums(at int) (exact bool, err error) {
+func (l *layout) sums(at int, rough bool) (exact bool, err error) {
 	t := l.columns[at].Type
+	if rough && fixed(l.columns[at]) {
+		return false, unsupported("SUM or AVG of a DOUBLE with a fixed number of decimals")
+	}
 	if t != wire.TypeNewDecimal && t != wire.TypeDouble {
 		return false, unsupported("SUM of type %d", t)
 	}
@@ -88,8 +91,8 @@ func (l *layout) average(acc accumulator, a plan.Aggregate) (accumulator, error)
 		return acc, err
 	}
 	var own bool
-	own, err = l.sums(acc.column)
-	acc.exact, errSum = l.sums(acc.sum)
+	own, err = l.sums(acc.column, a.Rough)
+	acc.exact, errSum = l.sums(acc.sum, a.Rough)
 	if err = errors.Join(err, errSum, l.counts(acc.count)); err != nil {
 		return acc, err
 	}

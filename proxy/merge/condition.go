@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"xaproxy/proxy/plan"
+	"xaproxy/proxy/wire"
 )
 
 // truth is a value of three-valued logic.
@@ -73,6 +74,12 @@ func (r *Rows) comparison(m *plan.Merge, c *plan.Condition, out *condition) erro
 	}
 	column := r.columns[out.column]
 	out.kind = kindOf(column)
+	switch {
+	case column.Type == wire.TypeYear:
+		return unsupported("HAVING that compares %s, a YEAR, with a number", r.name(out.column))
+	case fixed(column):
+		return unsupported("HAVING that compares %s, a DOUBLE with a fixed number of decimals", r.name(out.column))
+	}
 	switch out.kind {
 	case kindInt, kindExact, kindDouble, kindNull:
 	case kindNone, kindDate, kindTime, kindBytes:
@@ -170,6 +177,10 @@ func (c *condition) accepts(d int) bool {
 	return false
 }
 
+// maxExact is the first integer beyond which a DOUBLE leaves integers out. Servers
+// compare some of these exactly, some as DOUBLE.
+const maxExact = 1 << 53
+
 // compare compares the row's value, which is not NULL, with the number.
 func (c *condition) compare(l *layout, r *row) (int, error) {
 	v := r.fields[c.column].Value(r.payload)
@@ -186,6 +197,9 @@ func (c *condition) compare(l *layout, r *row) (int, error) {
 		return 0, malformed("a number")
 	}
 	shown := c.against(&d)
+	if c.kind == kindInt && c.double && shown == 0 && math.Abs(c.x) >= maxExact {
+		return 0, unsupported("HAVING that compares an integer of more than 53 bits with a DOUBLE")
+	}
 	if c.average {
 		return shown, c.sure(l, r, &d, shown)
 	}

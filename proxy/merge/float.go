@@ -11,6 +11,10 @@ import (
 // notFixed is the number of decimals of a DOUBLE that shows as many as it needs.
 const notFixed = 31
 
+// fixed reports whether a column is a DOUBLE that shows so many decimals and no
+// more.
+func fixed(c wire.Column) bool { return c.Type == wire.TypeDouble && c.Decimals < notFixed }
+
 // maxPlain is how many digits a DOUBLE has at most in front of its point, or zeros
 // behind it, before it is shown with an exponent.
 const maxPlain = 15

@@ -18,6 +18,9 @@ func everyKind() []wire.Column {
 	list := make([]wire.Column, len(types))
 	for i, t := range types {
 		list[i] = wire.Column{Type: t, Collation: 63, Decimals: 4}
+		if t == wire.TypeDouble {
+			list[i].Decimals = 31
+		}
 	}
 	return list
 }
@@ -35,7 +38,7 @@ func everyMerge() []*plan.Merge {
 		return &plan.Condition{Op: plan.ConditionLess, Column: c, Number: "1.5"}
 	}
 	having := *grouped
-	having.Having = &plan.Condition{Op: plan.ConditionOr, Parts: []*plan.Condition{condition(14), condition(5), condition(0), condition(3), condition(10), condition(2)}}
+	having.Having = &plan.Condition{Op: plan.ConditionOr, Parts: []*plan.Condition{condition(14), condition(5), condition(0), condition(10), condition(2)}}
 	having.Final = all
 	return []*plan.Merge{
 		{Hidden: 2, Order: all, Limit: -1}, {Hidden: 2, Final: all, Limit: 2}, {Distinct: true, Order: all, Limit: -1}, grouped, &having,

@@ -96,6 +96,9 @@ func (l *layout) sortKey(k plan.MergeKey) (sortKey, error) {
 	if s.kind == kindNone {
 		return sortKey{}, unsupported("the order of %s, whose type is %d", l.name(at), c.Type)
 	}
+	if k.Rough && fixed(c) {
+		return sortKey{}, unsupported("the order of %s, a DOUBLE with a fixed number of decimals", l.name(at))
+	}
 	return s, nil
 }
 

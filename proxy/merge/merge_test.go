@@ -174,6 +174,50 @@ func TestWhatCannotBeComparedIsRefusedBeforeTheFirstRow(t *testing.T) {
 	}
 }
 
+// A DOUBLE with a fixed number of decimals has more digits than the text protocol
+// shows; servers compare it with a number by the shown ones, and a YEAR as a year.
+func TestWhatIsShownRoundedIsRefused(t *testing.T) {
+	double := wire.Column{Name: "d", Type: wire.TypeDouble, Collation: 63, Decimals: 2}
+	year := wire.Column{Name: "y", Type: wire.TypeYear, Collation: 63, Flags: 32}
+	free := wire.Column{Name: "f", Type: wire.TypeDouble, Collation: 63, Decimals: 31}
+	columns := []wire.Column{double, year, free, count}
+	sum := func(f plan.AggregateFunc, at plan.MergeColumn, rough bool) *plan.Merge {
+		return &plan.Merge{Grouped: true, Aggregates: []plan.Aggregate{{Func: f, Column: at, Sum: at, Count: 3, Rough: rough, Key: plan.MergeKey{Column: at, Rough: rough}}}}
+	}
+	above := func(at plan.MergeColumn) *plan.Merge {
+		return &plan.Merge{Having: &plan.Condition{Op: plan.ConditionGreater, Column: at, Number: "99"}}
+	}
+	for name, c := range map[string]struct {
+		merge   *plan.Merge
+		refused bool
+	}{
+		"order": {&plan.Merge{Order: []plan.MergeKey{{Column: 0, Rough: true}}}, true}, "order of a column": {&plan.Merge{Order: keys(0)}, false},
+		"order of other doubles": {&plan.Merge{Order: []plan.MergeKey{{Column: 2, Rough: true}}}, false},
+		"sum":                    {sum(plan.AggregateSum, 0, true), true}, "sum of a column": {sum(plan.AggregateSum, 0, false), false},
+		"sum of other doubles": {sum(plan.AggregateSum, 2, true), false}, "avg": {sum(plan.AggregateAvg, 0, true), true},
+		"max": {sum(plan.AggregateMax, 0, true), true}, "max of a column": {sum(plan.AggregateMax, 0, false), false},
+		"having": {above(0), true}, "having of a year": {above(1), true}, "having of other doubles": {above(2), false},
+	} {
+		_, err := merge.New(c.merge, columns, merge.Options{}, nil)
+		var what *merge.UnsupportedError
+		if errors.As(err, &what) != c.refused || err != nil && !c.refused {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Servers take such an integer for the DOUBLE or compare it exactly.
+func TestHavingComparesLongIntegersWithDoublesOnlyWhenSure(t *testing.T) {
+	for number, refused := range map[string]bool{"9223372036854775807e0": true, "9.3e18": false, "-1e19": false} {
+		p := &plan.Merge{Having: &plan.Condition{Op: plan.ConditionGreaterEqual, Column: 0, Number: number, Double: true}, Limit: -1}
+		_, err := merged(t, p, []wire.Column{count}, merge.Options{}, texts("9223372036854775807"))
+		var what *merge.UnsupportedError
+		if errors.As(err, &what) != refused || err != nil && !refused {
+			t.Errorf("%s: %v", number, err)
+		}
+	}
+}
+
 func TestHavingIsThreeValued(t *testing.T) {
 	is := func(op plan.ConditionOp, number string) *plan.Condition {
 		return &plan.Condition{Op: op, Number: number}

@@ -14,6 +14,7 @@ import (
 type form struct {
 	before, after string
 	text          text // of a weight
+	rough         bool // see MergeKey.Rough
 }
 
 // itself reports whether the values compare as they are.
@@ -38,7 +39,7 @@ func (sc *scope) formOf(e ast.ExprNode) (form, *Refusal) {
 	}
 	switch t := sc.textOf(e); t.kind {
 	case textNone:
-		return form{}, nil
+		return form{rough: sc.rough(e, false)}, nil
 	case textKnown:
 		return t.form()
 	case textUnknown:

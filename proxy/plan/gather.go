@@ -280,9 +280,9 @@ func (g *gatherer) key(t target) (MergeKey, text, *Refusal) {
 		return MergeKey{}, text{}, g.severally(r.Construct)
 	}
 	if f.itself() && t.visible != notVisible {
-		return MergeKey{Column: MergeColumn(t.visible)}, text{}, nil
+		return MergeKey{Column: MergeColumn(t.visible), Rough: f.rough}, text{}, nil
 	}
-	return MergeKey{Column: g.hide(g.ofGroup(f, t.expr), t.at)}, f.text, nil
+	return MergeKey{Column: g.hide(g.ofGroup(f, t.expr), t.at), Rough: f.rough}, f.text, nil
 }
 
 // ofGroup is the form of an expression that has one value in each group. That

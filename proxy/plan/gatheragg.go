@@ -28,7 +28,7 @@ func (gr *groups) aggregate(n *ast.AggregateFuncExpr, at tokens, column MergeCol
 		if r != nil {
 			return 0, gr.severally(r.Construct)
 		}
-		a.Key.Column, placed.pad = column, f.text
+		a.Key.Column, a.Key.Rough, placed.pad = column, f.rough, f.text
 		if !f.itself() {
 			a.Key.Column = gr.hide(f, at)
 		}
@@ -37,7 +37,10 @@ func (gr *groups) aggregate(n *ast.AggregateFuncExpr, at tokens, column MergeCol
 		arguments := tokens{at.from + 2, at.to - 1}
 		a.Sum = gr.hide(form{before: "SUM(", after: ")"}, arguments)
 		a.Count = gr.hide(form{before: "COUNT(", after: ")"}, arguments)
-	case AggregateCount, AggregateSum, AggregateInvalid:
+		a.Rough = gr.scope.rough(n.Args[0], true)
+	case AggregateSum:
+		a.Rough = gr.scope.rough(n.Args[0], true)
+	case AggregateCount, AggregateInvalid:
 	}
 	gr.out.merge.Aggregates = append(gr.out.merge.Aggregates, a)
 	gr.aggs = append(gr.aggs, placed)
@@ -66,12 +69,21 @@ func (gr *groups) mergeable(n *ast.AggregateFuncExpr) (Aggregate, *Refusal) {
 	if n.Distinct && a.Func != AggregateMin && a.Func != AggregateMax && (len(n.Args) != 1 || gr.main.ownKey(n.Args[0]) == nil) {
 		return a, gr.severally(strings.ToUpper(name) + "(DISTINCT)")
 	}
+	return a, gr.argumentsOf(n, a.Func)
+}
+
+// argumentsOf refuses arguments whose values the shards do not tell exactly.
+func (gr *groups) argumentsOf(n *ast.AggregateFuncExpr, f AggregateFunc) *Refusal {
+	name := strings.ToUpper(n.F) + "()"
 	for _, arg := range n.Args {
-		if mentioned(arg).subquery {
-			return a, gr.severally("a subquery in " + strings.ToUpper(name) + "()")
+		switch {
+		case mentioned(arg).subquery:
+			return gr.severally("a subquery in " + name)
+		case (f == AggregateSum || f == AggregateAvg) && hasQuotient(arg):
+			return unsupported(name+" of a quotient over several shards of "+gr.site.sharded.Name, "use ROUND(), or divide the sum")
 		}
 	}
-	return a, nil
+	return nil
 }
 
 // findAggregate finds an aggregate among those that are merged anyway, or adds it

@@ -91,7 +91,7 @@ func (gr *groups) groupBy(i int) *Refusal {
 	if r != nil {
 		return gr.severally(r.Construct)
 	}
-	k.key, k.text = MergeKey{Column: MergeColumn(k.visible)}, f.text
+	k.key, k.text = MergeKey{Column: MergeColumn(k.visible), Rough: f.rough}, f.text
 	if !f.itself() {
 		k.key.Column = gr.hide(gr.ofGroup(f, t.expr), t.at)
 	}
@@ -351,7 +351,7 @@ func (gr *groups) finalKey(t target) (MergeKey, text, *Refusal) {
 		if a.Func == AggregateMin || a.Func == AggregateMax {
 			return a.Key, gr.aggs[n].pad, nil
 		}
-		return MergeKey{Column: a.Column}, text{}, nil
+		return MergeKey{Column: a.Column, Rough: a.Func == AggregateAvg}, text{}, nil
 	}
 	for _, d := range gr.out.merge.Defaults {
 		if t.visible != notVisible && d.Column == MergeColumn(t.visible) {

@@ -49,6 +49,9 @@ type MergeKey struct {
 	Column MergeColumn
 	Pad    []byte // the weight of one space where the collation pads, else empty
 	Desc   bool
+	// Rough: a DOUBLE with a fixed number of decimals has more digits than it shows,
+	// and is refused.
+	Rough bool
 }
 
 // AggregateFunc is a function over the rows of a group.
@@ -71,6 +74,7 @@ type Aggregate struct {
 	Column MergeColumn // the result's, or a hidden one that Defaults, Having or Final read
 	Sum    MergeColumn // of AggregateAvg
 	Count  MergeColumn // of AggregateAvg
+	Rough  bool        // as MergeKey.Rough, of SUM and AVG
 	// Key is what compares of AggregateMin and AggregateMax; its Desc is false. When
 	// it is another column than Column, that one gets the chosen row's value, too.
 	Key MergeKey
@@ -104,7 +108,8 @@ const (
 
 // Condition is what HAVING asks of a merged row, in three-valued logic. Only
 // numbers are compared, exactly (but see Double); a column that turns out to be none is refused
-// before a row was sent. An AVG of exact numbers has more digits than it shows,
+// before a row was sent, and so are a YEAR, which servers compare with 99 as 1999, and a DOUBLE
+// with a fixed number of decimals, which they compare by these. An AVG of exact numbers has more digits than it shows,
 // and servers differ in which of them count: where that decides, the statement ends
 // with an error.
 type Condition struct {
