@@ -60,7 +60,10 @@ func (b *Branch) Prepare(ctx context.Context) (xa.Vote, error) {
 	const doing = "prepare"
 	switch b.stage {
 	case fresh:
-		return xa.NoVote, b.fail(doing, errNotOpened, xa.EffectNone)
+		if b.wrote {
+			return xa.NoVote, b.fail(doing, errNotOpened, xa.EffectNone)
+		}
+		return xa.ReadOnly, nil // nothing was sent, so there is nothing to lose
 	case prepared:
 		return xa.Prepared, nil
 	case committed, rolledback:

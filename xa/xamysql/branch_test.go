@@ -277,6 +277,12 @@ func TestNothingIsSentForABranchThatWasNotStarted(t *testing.T) {
 	if !b.Clean() || !h.Clean() {
 		t.Fatal("not clean")
 	}
+	for _, of := range []xa.Branch{b, h} {
+		if v, err := of.Prepare(t.Context()); v != xa.ReadOnly || err != nil {
+			t.Fatal(v, err)
+		}
+	}
+	b.MarkWrote() // what was about to be sent, but never was
 	if v, err := b.Prepare(t.Context()); v != xa.NoVote || xa.EffectOf(err) != xa.EffectNone {
 		t.Fatal(v, err)
 	}

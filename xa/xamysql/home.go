@@ -82,6 +82,9 @@ func (h *Home) Prepare(ctx context.Context) (xa.Vote, error) {
 	if h.wrote {
 		return xa.NoVote, h.fail("prepare", errors.New("home is not prepared"), xa.EffectNone)
 	}
+	if h.stage == fresh {
+		return xa.ReadOnly, nil // nothing was sent, so there is nothing to lose
+	}
 	if err := stillThere(ctx, h.conn); err != nil {
 		return xa.NoVote, h.fail("ask home for its vote", err, xa.EffectNone)
 	}

@@ -50,6 +50,12 @@ func freshEnds(t *testing.T, s *suite) {
 	o = s.open(t)
 	must(t, o.Commit(s.ctx))
 	s.wantListed(t, o.id, false)
+	o = s.open(t)
+	s.wantVote(t, o, xa.ReadOnly)
+	must(t, o.Commit(s.ctx))
+	h := s.openHome(t)
+	s.wantVote(t, h, xa.ReadOnly)
+	must(t, h.Commit(s.ctx))
 }
 
 func reader(t *testing.T, s *suite) {
