@@ -130,6 +130,8 @@ func failures(b, g []string) map[uint16][]string {
 			"INSERT INTO d.t VALUES (" + g[0] + ",1,'x',100),(" + b[0] + ",1,'x',101) ON DUPLICATE KEY UPDATE v=" + long(b[0]),
 			"REPLACE INTO d.t VALUES (" + g[0] + ",1,'x',100),(" + b[1] + ",1,'x',5),(" + b[0] + ",1,'much too long',101)",
 			"UPDATE d.t SET v=" + long(b[3]),
+			"UPDATE d.t SET v=" + long(b[3]) + " ORDER BY w DESC LIMIT 100",
+			"UPDATE d.t SET v=" + long(b[3]) + ",k=" + g[0] + ",n=w+50 ORDER BY w LIMIT 39",
 			"UPDATE d.t SET v=" + long(b[3]) + " WHERE k IN (" + g[0] + "," + g[1] + "," + b[0] + "," + b[3] + ")",
 			"UPDATE d.t SET v=" + long(b[3]) + ",k=" + g[0] + ",n=w+50 WHERE w>=0",
 			"UPDATE d.t SET v=" + long(b[3]) + ",k=" + b[0] + ",n=w+50 WHERE w>=0",
@@ -141,7 +143,7 @@ func failures(b, g []string) map[uint16][]string {
 // elsewhere before or afterwards.
 func lockFailures(b string, g []string) []string {
 	return []string{
-		"UPDATE d.t SET w=w+1", "DELETE FROM d.t", "DELETE FROM d.t WHERE v='a'",
+		"UPDATE d.t SET w=w+1", "DELETE FROM d.t", "DELETE FROM d.t WHERE v='a'", "DELETE FROM d.t ORDER BY w DESC LIMIT 100", "UPDATE d.t SET w=w+1 LIMIT 39",
 		"INSERT INTO d.t VALUES (" + g[0] + ",2,'x',100),(" + b + ",1,'x',100)",
 		"INSERT INTO d.t VALUES (" + g[0] + ",1,'x',100),(" + b + ",1,'x',100) ON DUPLICATE KEY UPDATE w=w+1",
 		"REPLACE INTO d.t VALUES (" + g[0] + ",1,'x',100),(" + b + ",1,'x',100)",

@@ -142,6 +142,7 @@ func (s *session) routeNotes(k *call, t plan.Targets) []string {
 	note(several && s.tx == nil && s.set.autocommit && changes(p.Class) && p.Class != plan.ClassDDL, "a transaction over these shards by itself")
 	note(several && s.tx != nil && changes(p.Class), "joins these shards to the open transaction")
 	note(t.NeedsClock, "all parts have the time of the first")
+	note(t.Choose != nil, "first finds and locks the rows by a SELECT of their primary keys over these shards, then changes exactly these")
 	if t.Move != nil {
 		note(true, "then carries the rows with the new key to "+s.e.name(shardID(t.Move.To)))
 	}

@@ -136,6 +136,26 @@ func (g *gathering) run(ctx context.Context, c *clock, to rowSink) {
 	}
 	g.why = g.combine(to)
 	g.end(ctx, cancel)
+	g.blame()
+}
+
+// blame finds the part that failed where one was met that was only broken off, or
+// not sent, because of it.
+func (g *gathering) blame() {
+	if !brokenOff(g.why) {
+		return
+	}
+	for _, f := range g.feeds {
+		if err := f.failure(); err != nil && !brokenOff(err) {
+			g.why = err
+			return
+		}
+	}
+}
+
+func brokenOff(err error) bool {
+	var own *Error
+	return errors.As(err, &own) && own.Number == codeInterrupted
 }
 
 // ask takes the time before any part is executed: they run at the same time.

@@ -15,6 +15,7 @@ type heldRows struct {
 	defs  [][]byte // of the visible columns
 	rows  [][]byte // in the protocol of the statement
 	bytes int
+	clock *clock // that the parts have had, if any
 }
 
 // columns implements rowSink.
@@ -47,10 +48,13 @@ func (h *heldRows) row(payload []byte) error {
 // binary one. Warnings are dropped, and SHOW WARNINGS is as before. After an error
 // within a transaction this goes on without the statement, or has been rolled back
 // everywhere: then s.tx is nil.
-func (s *session) fetch(ctx context.Context, k *call, t plan.Targets) (*heldRows, error) { //nolint:unused // of writes with ORDER BY or LIMIT
+func (s *session) fetch(ctx context.Context, k *call, t plan.Targets) (*heldRows, error) {
 	held := &heldRows{maxRows: s.e.limits.RowsBuffered, maxBytes: s.e.limits.BytesBuffered}
 	told := s.diag
-	_, err := s.gather(ctx, k, t, held)
+	out, err := s.gather(ctx, k, t, held)
 	s.diag = told
+	if out != nil {
+		held.clock = out.clock
+	}
 	return held, err
 }

@@ -21,19 +21,8 @@ func (s *session) all(ctx context.Context, k *call, t plan.Targets) error {
 		s.beginTx(plan.AccessDefault)
 		s.tx.own = true
 	}
-	if t.Choose != nil {
-		if own {
-			s.rollback(ctx)
-		}
-		return s.tell(fail(codeUnsupported, "LIMIT in a write to several shards"))
-	}
-	out := &relay{s: s, several: true, parts: t.Parts, class: k.plan.Class, clock: clockFor(t), split: t.Split, copies: t.Copies}
-	w := &write{s: s, k: k, t: t, out: out}
-	if !own {
-		w.point = []string{"SAVEPOINT " + quoteName(internalSavepoint)}
-	}
-	w.point = append(w.point, s.copyLatch(k)...)
-	err := w.run(ctx)
+	out := &relay{s: s, several: true, class: k.plan.Class, split: t.Split, copies: t.Copies}
+	err := s.written(ctx, k, t, out)
 	switch {
 	case err == nil && !own:
 		return out.finish()
@@ -47,6 +36,28 @@ func (s *session) all(ctx context.Context, k *call, t plan.Targets) error {
 		s.rollback(ctx)
 	}
 	return s.tell(err)
+}
+
+// written executes a write within the transaction.
+func (s *session) written(ctx context.Context, k *call, t plan.Targets, out *relay) error {
+	out.clock = clockFor(t)
+	if t.Choose != nil {
+		parts, clock, err := s.choose(ctx, k, t)
+		if err != nil {
+			return err
+		}
+		t.Parts = parts
+		if clock != nil {
+			out.clock = clock
+		}
+	}
+	out.parts = t.Parts
+	w := &write{s: s, k: k, t: t, out: out}
+	if !s.tx.own {
+		w.point = []string{"SAVEPOINT " + quoteName(internalSavepoint)}
+	}
+	w.point = append(w.point, s.copyLatch(k)...)
+	return w.run(ctx)
 }
 
 // write is one execution of a write at several shards, within a transaction.

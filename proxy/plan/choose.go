@@ -45,12 +45,16 @@ type Chosen struct {
 // chosenAtOnce is how many rows one statement changes by their primary keys.
 const chosenAtOnce = 500
 
-const chooseHead = "SELECT 0,"
+// The first column has the same name everywhere.
+const (
+	chooseHead = "SELECT 0" + chooseName
+	chooseName = " AS `xap-shard`,"
+)
 
 // At is a part's text whose first column is the shard's number.
 func (c *Choose) At(p Part) string {
 	rest, _ := strings.CutPrefix(p.SQL, chooseHead)
-	return "SELECT " + strconv.FormatUint(uint64(p.Shard), 10) + "," + rest
+	return "SELECT " + strconv.FormatUint(uint64(p.Shard), 10) + chooseName + rest
 }
 
 // Parts are the statements that change the rows, which come in the SELECT's order.
