@@ -22,7 +22,6 @@ type facts struct {
 	locking   bool // FOR UPDATE, FOR SHARE, LOCK IN SHARE MODE
 	locks     []*ast.SelectLockInfo
 	aggregate string // the first aggregate or window function
-	window    string // the first window function
 	unstable  string // the first function with another value elsewhere
 	clock     bool   // a function that tells the statement's time
 	defaults  bool   // DEFAULT or DEFAULT(column)
@@ -174,7 +173,6 @@ func (f *facts) expressionNode(n ast.Node) bool {
 		f.aggregated(n.F)
 	case *ast.WindowFuncExpr:
 		f.aggregated(n.Name)
-		f.windowed(n.Name)
 	case *ast.FuncCallExpr:
 		f.callNode(n)
 	default:
@@ -186,12 +184,6 @@ func (f *facts) expressionNode(n ast.Node) bool {
 func (f *facts) aggregated(name string) {
 	if f.aggregate == "" {
 		f.aggregate = strings.ToUpper(name) + "()"
-	}
-}
-
-func (f *facts) windowed(name string) {
-	if f.window == "" {
-		f.window = strings.ToUpper(name) + "() OVER"
 	}
 }
 

@@ -28,6 +28,7 @@ const (
 	clauseWhere
 	clauseGroup
 	clauseHaving
+	clauseWindow
 	clauseOrder
 	clauseLimit
 	clauseEnd // locks, INTO
@@ -82,10 +83,17 @@ func (l *lexed) clauseAt(i int) clauseKind {
 		return clauseGroup
 	case l.is(i+1, "BY") && !l.is(i-1, "FOR") && l.is(i, "ORDER"):
 		return clauseOrder
-	case l.is(i, "LOCK") && l.is(i+1, "IN"), l.is(i, "FOR") && (l.is(i+1, "UPDATE") || l.is(i+1, "SHARE")):
+	case l.is(i, "WINDOW") && l.is(i+2, "AS") && l.op(i+3, '('):
+		return clauseWindow
+	case l.locks(i):
 		return clauseEnd
 	}
 	return clauseNone
+}
+
+// locks reports whether LOCK IN SHARE MODE, FOR UPDATE or FOR SHARE begins at token i.
+func (l *lexed) locks(i int) bool {
+	return l.is(i, "LOCK") && l.is(i+1, "IN") || l.is(i, "FOR") && (l.is(i+1, "UPDATE") || l.is(i+1, "SHARE"))
 }
 
 // modifiers passes the words between SELECT and the select list.
@@ -127,7 +135,7 @@ func (l *lexed) parts(at [clauseEnd + 1]int, end int) clauses {
 	if g := part(clauseGroup); !g.empty() {
 		c.group = l.split(tokens{g.from + words, g.to})
 	}
-	c.tail = behind(clauseHaving)
+	c.tail = behind(clauseWindow)
 	if !c.sorted.empty() {
 		c.order = l.split(tokens{c.sorted.from + words, c.sorted.to})
 		c.tail = c.sorted.from

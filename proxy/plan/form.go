@@ -34,8 +34,11 @@ func (sc *scope) formOf(e ast.ExprNode) (form, *Refusal) {
 		}
 		return sc.formOfColumn(col.column)
 	}
-	if agg, ok := strip(e).(*ast.AggregateFuncExpr); ok {
-		return sc.formOfAggregate(agg)
+	switch n := strip(e).(type) {
+	case *ast.AggregateFuncExpr:
+		return sc.formOfAggregate(n)
+	case *ast.WindowFuncExpr:
+		return formOfWindow(n)
 	}
 	switch t := sc.textOf(e); t.kind {
 	case textNone:
@@ -100,6 +103,15 @@ func (sc *scope) formOfAggregate(n *ast.AggregateFuncExpr) (form, *Refusal) {
 		return form{}, unsupported("the order of "+name+"()", "")
 	}
 	return form{}, nil
+}
+
+// formOfWindow knows the window functions that return numbers.
+func formOfWindow(n *ast.WindowFuncExpr) (form, *Refusal) {
+	switch name := strings.ToLower(n.Name); name {
+	case "row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "count", "sum", "avg":
+		return form{}, nil
+	}
+	return form{}, unsupported("the order of "+strings.ToUpper(n.Name)+"() OVER", "")
 }
 
 // text says whether an expression is a string with a collation.

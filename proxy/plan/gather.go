@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
 )
@@ -104,10 +105,6 @@ func (a *analysis) gatherable(sel *ast.SelectStmt) *Refusal {
 	switch {
 	case sel.GroupBy != nil && sel.GroupBy.Rollup:
 		return a.severally("WITH ROLLUP")
-	case a.facts.window != "":
-		return a.severally(a.facts.window)
-	case len(sel.WindowSpecs) > 0:
-		return a.severally("WINDOW")
 	case sel.With != nil:
 		return a.severally("WITH")
 	case sel.LockInfo != nil && sel.Limit != nil && skipsLocked(sel.LockInfo.LockType):
@@ -195,8 +192,13 @@ func (g *gatherer) readLimit(n *ast.Limit) *Refusal {
 
 // plan chooses how the rows are combined.
 func (g *gatherer) plan() *Refusal {
+	if f := g.main.apartWindow(); f != nil {
+		return g.severally(strings.ToUpper(f.Name) + "() OVER other than PARTITION BY the sharding key")
+	}
 	grouped := g.sel.GroupBy != nil || aggregates(g.sel)
 	switch {
+	case grouped && !g.groupsAreWhole() && len(g.main.windows()) > 0:
+		return g.severally("a window function beside GROUP BY or an aggregate")
 	case grouped && !g.groupsAreWhole():
 		return g.grouped()
 	case g.sel.Distinct && (!g.main.selectsKey() || !g.ordersDistinct()):
@@ -289,7 +291,7 @@ func (g *gatherer) key(t target) (MergeKey, text, *Refusal) {
 // servers know of columns, not of all expressions.
 func (g *gatherer) ofGroup(f form, e ast.ExprNode) form {
 	col, plain := g.scope.plainColumn(e)
-	if plain && !g.scope.isExpression(col.column) || g.sel.GroupBy == nil || len(mentioned(e).aggregates) > 0 {
+	if plain && !g.scope.isExpression(col.column) || g.sel.GroupBy == nil || len(mentioned(e).aggregates) > 0 || len(mentioned(e).windows) > 0 {
 		return f
 	}
 	f.before, f.after = "MIN("+f.before, f.after+")"

@@ -93,7 +93,7 @@ func (a *analysis) spread(node ast.StmtNode, sel *ast.SelectStmt) {
 		}
 	}
 	gather, several := a.severalShards(all, sel)
-	if len(leaves) == 1 && len(all) == 1 {
+	if len(leaves) == 1 && len(all) == 1 && len(leaves[0].alone) == 0 {
 		a.plan.bind = &keyed{table: leaves[0].table, where: leaves[0].group().where, gather: gather, several: several, clock: a.clocked()}
 		return
 	}
@@ -138,8 +138,8 @@ func (a *analysis) perShard(b *block, main *leaf) *Refusal {
 	switch {
 	case b.kind == blockExpression && b.aggregatesOutside():
 		return unsupported("an aggregate of an outer query in a subquery over several shards of "+a.site.sharded.Name, severalAdvice)
-	case first == nil && (b.sel.Limit != nil || listsRows(b.sel)):
-		return unsupported("a subquery with LIMIT or a list of rows over several shards of "+a.site.sharded.Name, "each shard may choose others")
+	case first == nil && (b.sel.Limit != nil || listsRows(b.sel) || len(b.windows()) > 0):
+		return unsupported("a subquery with LIMIT, a list of rows or a window function over several shards of "+a.site.sharded.Name, "each shard may choose others")
 	case first == nil:
 		return nil
 	case b.apart != nil:

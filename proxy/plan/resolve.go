@@ -57,7 +57,7 @@ func (g *gatherer) constantly(e ast.ExprNode, clause string) (bool, *Refusal) {
 	if m.subquery {
 		return false, g.severally("a subquery in " + clause)
 	}
-	return len(m.columns) == 0 && len(m.aggregates) == 0, nil
+	return len(m.columns) == 0 && len(m.aggregates) == 0 && len(m.windows) == 0, nil
 }
 
 // groupItem finds what item i of GROUP BY stands for.
@@ -217,6 +217,7 @@ type mention struct {
 	columns    []*ast.ColumnName
 	aggregates []*ast.AggregateFuncExpr
 	subquery   bool
+	windows    []*ast.WindowFuncExpr
 	// aggregateLike: a function that belongs to GROUP BY and is no aggregate.
 	aggregateLike bool
 }
@@ -234,6 +235,8 @@ func (m *mention) Enter(n ast.Node) (ast.Node, bool) {
 		m.columns = append(m.columns, n.Name)
 	case *ast.AggregateFuncExpr:
 		m.aggregates = append(m.aggregates, n)
+	case *ast.WindowFuncExpr:
+		m.windows = append(m.windows, n)
 	case *ast.FuncCallExpr:
 		m.aggregateLike = m.aggregateLike || functions[n.FnName.L] == aggregateLike
 	case *ast.SubqueryExpr:

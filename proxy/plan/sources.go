@@ -123,7 +123,7 @@ func (b *block) tableOf(name string, columns []selectedColumn, l *leaf) *Table {
 func (b *block) sharesOut() bool {
 	sel := b.sel
 	switch {
-	case b.apart != nil || sel.Limit != nil || sel.With != nil || sel.Kind != ast.SelectStmtKindSelect:
+	case b.apart != nil || b.apartWindow() != nil || sel.Limit != nil || sel.With != nil || sel.Kind != ast.SelectStmtKindSelect:
 		return false
 	case sel.GroupBy != nil:
 		return !sel.GroupBy.Rollup && b.groupsByKey() && (!sel.Distinct || b.selectsKey())

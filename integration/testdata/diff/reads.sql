@@ -472,3 +472,13 @@ prepared: SELECT c2, AVG(c3) FROM a GROUP BY c2 ORDER BY AVG(c3), c2 LIMIT «3»
 prepared: SELECT c2, AVG(c3) FROM a GROUP BY c2 ORDER BY AVG(c3), c2 LIMIT «2» OFFSET «1»
   oracle: SELECT c2, AVG(c3), DENSE_RANK() OVER (ORDER BY AVG(c3), c2) FROM a GROUP BY c2
   window: 1 2
+# Windows whose partitions are whole.
+text: SELECT k, n, ROW_NUMBER() OVER (PARTITION BY k ORDER BY n) AS r FROM a
+text: SELECT k, n, RANK() OVER w AS r, SUM(c2) OVER (PARTITION BY k, c5) FROM a WINDOW w AS (PARTITION BY k ORDER BY c2)
+text: SELECT * FROM (SELECT k, n, c2, ROW_NUMBER() OVER (PARTITION BY k ORDER BY n DESC) AS r FROM a) d WHERE r = 1
+prepared: SELECT d.k, b.n FROM (SELECT k, n, ROW_NUMBER() OVER (PARTITION BY k ORDER BY n DESC) AS r FROM a) d JOIN b ON b.k = d.k WHERE d.r = «1»
+text: SELECT k, SUM(c2), RANK() OVER (PARTITION BY k ORDER BY n) FROM a GROUP BY k, n
+text: SELECT DISTINCT COUNT(*) OVER (PARTITION BY k) AS q FROM a
+text: SELECT k, n, q FROM (SELECT k, n, COUNT(*) OVER (PARTITION BY k) AS q FROM a) d ORDER BY q DESC, k, n LIMIT 5
+  oracle: SELECT k, n, q, DENSE_RANK() OVER (ORDER BY q DESC, k, n) FROM (SELECT k, n, COUNT(*) OVER (PARTITION BY k) AS q FROM a) d
+  window: 0 5
