@@ -79,7 +79,7 @@ func (gr *groups) argumentsOf(n *ast.AggregateFuncExpr, f AggregateFunc) *Refusa
 		switch {
 		case mentioned(arg).subquery:
 			return gr.severally("a subquery in " + name)
-		case (f == AggregateSum || f == AggregateAvg) && hasQuotient(arg):
+		case (f == AggregateSum || f == AggregateAvg) && gr.scope.hasQuotient(arg):
 			return unsupported(name+" of a quotient over several shards of "+gr.site.sharded.Name, "use ROUND(), or divide the sum")
 		}
 	}

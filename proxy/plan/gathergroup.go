@@ -70,7 +70,8 @@ func (gr *groups) groupBy(i int) *Refusal {
 	if len(mentioned(t.expr).aggregates) > 0 {
 		return gr.severally("GROUP BY of an aggregate")
 	}
-	if divides(t.expr) { // it has more digits than are shown, and servers group by either
+	// A quotient has more digits than are shown, and servers group by either.
+	if col, plain := gr.scope.plainColumn(t.expr); divides(t.expr) || plain && gr.scope.expressions[col.column].quotient {
 		return gr.severally("GROUP BY of a quotient")
 	}
 	if _, known := gr.keyFor(t); known {

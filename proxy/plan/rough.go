@@ -23,7 +23,7 @@ func (sc *scope) shown(e ast.ExprNode, sum bool) bool {
 	switch n := strip(e).(type) {
 	case *ast.ColumnNameExpr:
 		col, plain := sc.plainColumn(e)
-		return plain && col.column.Type != TypeFloat
+		return plain && col.column.Type != TypeFloat && !sc.expressions[col.column].rough
 	case *test_driver.ValueExpr:
 		return true
 	case *ast.UnaryOperationExpr:
@@ -62,7 +62,7 @@ func (d *doubles) Enter(n ast.Node) (ast.Node, bool) {
 	switch n := n.(type) {
 	case *ast.ColumnNameExpr:
 		col, plain := d.plainColumn(n)
-		d.found = d.found || !plain || col.column.Type == TypeFloat || col.column.Type == TypeDouble
+		d.found = d.found || !plain || col.column.Type == TypeFloat || col.column.Type == TypeDouble || d.expressions[col.column].rough
 	case *ast.FuncCallExpr:
 		d.found = d.found || n.FnName.L == "round" || n.FnName.L == "truncate"
 	}
@@ -74,17 +74,23 @@ func (*doubles) Leave(n ast.Node) (ast.Node, bool) { return n, true }
 
 // hasQuotient reports whether the values of an expression may be exact quotients.
 // Servers show fewer digits of them than they have, and differ in which they add.
-func hasQuotient(e ast.ExprNode) bool {
-	q := &quotients{}
+func (sc *scope) hasQuotient(e ast.ExprNode) bool {
+	q := &quotients{scope: sc}
 	e.Accept(q)
 	return q.found
 }
 
-type quotients struct{ found bool }
+type quotients struct {
+	*scope
+	found bool
+}
 
 // Enter implements ast.Visitor.
 func (q *quotients) Enter(n ast.Node) (ast.Node, bool) {
 	switch n := n.(type) {
+	case *ast.ColumnNameExpr:
+		col, plain := q.plainColumn(n)
+		q.found = q.found || plain && q.expressions[col.column].quotient
 	case *ast.BinaryOperationExpr:
 		//nolint:exhaustive // the others make a number of others
 		switch n.Op {

@@ -217,9 +217,11 @@ type selectedColumn struct {
 
 // expression is how the values of one compare.
 type expression struct {
-	form    form
-	refusal *Refusal
-	text    text
+	form     form
+	refusal  *Refusal
+	text     text
+	rough    bool // in sums
+	quotient bool
 }
 
 // selected are the columns of a derived table, if they can be known.
@@ -261,7 +263,7 @@ func (b *block) selectedAs(f *ast.SelectField) selectedColumn {
 	if name == "" {
 		name = "\x00" // its text, which is in no fingerprint
 	}
-	m := &expression{text: b.textOf(f.Expr)}
+	m := &expression{text: b.textOf(f.Expr), rough: b.rough(f.Expr, true), quotient: b.hasQuotient(f.Expr)}
 	m.form, m.refusal = b.formOf(f.Expr)
 	return selectedColumn{column: Column{Name: name, Nullable: true}, made: m}
 }

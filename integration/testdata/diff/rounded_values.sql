@@ -21,3 +21,7 @@ text: SELECT 1 FROM a HAVING (SELECT COUNT(a.k)) > 1
 text: SELECT k FROM a ORDER BY d*k/1000000000 DESC LIMIT 3
   oracle: SELECT k, DENSE_RANK() OVER (ORDER BY k DESC) FROM a
   window: 0 3
+text: SELECT SUM(q.x) FROM (SELECT k, n/3 AS x FROM a) AS q
+text: SELECT SUM(q.x) FROM (SELECT k, d/3 AS x FROM a) AS q
+text: SELECT q.x, COUNT(*) FROM (SELECT k, n/3 AS x FROM a) AS q GROUP BY q.x
+text: SELECT (SELECT SUM(q.n)) FROM (SELECT k, n FROM a) AS q
