@@ -359,3 +359,22 @@ func TestCopiesAreNumberedAsOneServersTable(t *testing.T) {
 		}
 	})
 }
+
+// TestExplainRouteTakesNoIDs: it says where rows would go, by ids that are examples.
+func TestExplainRouteTakesNoIDs(t *testing.T) {
+	w := newWorld(t, twoMariaDB())
+	c := w.conn("")
+	exec(t, c, "CREATE DATABASE d")
+	exec(t, c, "USE d")
+	exec(t, c, "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, v INT)")
+	for range 3 {
+		rows := values(t, c, "EXPLAIN ROUTE INSERT INTO a (v) VALUES (1),(2)")
+		if len(rows) == 0 || !strings.Contains(rows[0], "the ids of new rows are examples") {
+			t.Fatalf("%q", rows)
+		}
+	}
+	r := exec(t, c, "INSERT INTO a (v) VALUES (1)")
+	if id, err := r.LastInsertId(); err != nil || id != 1 {
+		t.Errorf("id %d: %v", id, err)
+	}
+}
