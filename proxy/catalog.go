@@ -229,6 +229,7 @@ type snapshot struct {
 	// sets, where all shards agree.
 	schemas, defaults map[string]string
 	collations        map[string]bool // those that all shards know
+	mariaDB           bool            // a shard is
 	whole             bool            // every shard has told all that it was asked for
 }
 
@@ -266,6 +267,9 @@ func (s *snapshot) TablesOf(schema string) []plan.TableName {
 	slices.SortFunc(list, func(a, b plan.TableName) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
+
+// WeighedByOneFamily implements plan.Families.
+func (s *snapshot) WeighedByOneFamily() bool { return s.whole && !s.mariaDB }
 
 // Collation implements plan.Catalog.
 func (s *snapshot) Collation(schema, charset string) string {

@@ -24,6 +24,7 @@ func (b *builder) build(ctx context.Context) *snapshot {
 	s := &snapshot{m: b.m, tables: map[plan.TableName]entry{}, charsets: b.charsets()}
 	s.schemas = b.agreed(func(sc *shardCatalog) map[string]string { return sc.schemas })
 	s.defaults = b.agreed(func(sc *shardCatalog) map[string]string { return sc.defaults })
+	s.mariaDB = b.anyMariaDB()
 	s.collations = map[string]bool{}
 	names := map[plan.TableName]bool{}
 	stored := map[plan.TableName]bool{}
@@ -171,7 +172,20 @@ func (b *builder) fits(name plan.TableName, t *plan.Table, have []xa.ShardID) er
 	if missing := b.missing(t.Rule, have); missing != "" {
 		return b.unusable(name, "it is missing at shard "+missing+"; create it there, or run its CREATE TABLE IF NOT EXISTS through the proxy")
 	}
+	if c := t.Key(); c != nil && plan.OneFamilyWeighs(c.Collation) && b.anyMariaDB() {
+		return plan.WeighedOtherwise(t, c)
+	}
 	return plan.Check(t)
+}
+
+// anyMariaDB reports whether a shard that has told something is MariaDB.
+func (b *builder) anyMariaDB() bool {
+	for _, sc := range b.shards {
+		if sc.mariaDB {
+			return true
+		}
+	}
+	return false
 }
 
 // definition is a table as all shards that have it define it.

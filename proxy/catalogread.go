@@ -20,6 +20,7 @@ type shardCatalog struct {
 	defaults   map[string]string // collation by character set
 	schemas    map[string]string // collation by schema
 	collations map[string]bool
+	mariaDB    bool     // the server's family
 	stuck      []change // definition statements that need a person
 	doubt      []change // those since which the shard has told nothing of their tables
 }
@@ -86,7 +87,8 @@ func readCatalog(ctx context.Context, conn *backend.Conn) (*shardCatalog, error)
 		return nil, err
 	}
 	sc := &shardCatalog{
-		tables: map[plan.TableName]*tableFacts{}, placements: map[plan.TableName]xamysql.Placement{},
+		mariaDB: conn.Flavor() == xamysql.FlavorMariaDB,
+		tables:  map[plan.TableName]*tableFacts{}, placements: map[plan.TableName]xamysql.Placement{},
 		defaults: map[string]string{}, schemas: map[string]string{}, collations: map[string]bool{},
 	}
 	for _, q := range []struct {
@@ -161,8 +163,12 @@ func (sc *shardCatalog) takeColumn(row []string) error {
 		c.Charset, c.Collation = canonicalCharset(row[8]), canonicalCollation(row[9])
 	}
 	t.table.Columns = append(t.table.Columns, c)
+	meant := c.Collation
+	if sc.mariaDB && plan.OneFamilyWeighs(meant) {
+		meant += " of MariaDB" // compares and orders otherwise than MySQL's of that name
+	}
 	t.shape = append(t.shape, fmt.Sprintf("column %s %s null=%s default=%s %s %v%v%v%v", strings.ToLower(c.Name), canonicalType(row[3], columnType),
-		row[5], canonicalDefault(row[6]), c.Collation, c.AutoInc, c.Generated, c.OnUpdateNow, c.Invisible))
+		row[5], canonicalDefault(row[6]), meant, c.AutoInc, c.Generated, c.OnUpdateNow, c.Invisible))
 	return nil
 }
 

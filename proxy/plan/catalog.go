@@ -28,6 +28,14 @@ type Catalog interface {
 	Collation(schema, charset string) string
 }
 
+// Families is a Catalog that knows what servers the shards are. One that is none
+// is taken for a catalog of both families.
+type Families interface {
+	// WeighedByOneFamily reports whether all shards are known to be MySQL, so that
+	// a collation of which OneFamilyWeighs can place rows.
+	WeighedByOneFamily() bool
+}
+
 // Table is what the planner must know about a table.
 type Table struct {
 	Schema, Name string

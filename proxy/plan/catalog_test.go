@@ -13,6 +13,7 @@ type testCatalog struct {
 	version uint64
 	tables  map[string]*Table
 	broken  map[string]*Refusal
+	mixed   bool // shards of both families
 }
 
 func (c *testCatalog) Version() uint64 { return c.version }
@@ -37,6 +38,8 @@ func (c *testCatalog) TablesOf(schema string) []TableName {
 	}
 	return names
 }
+
+func (c *testCatalog) WeighedByOneFamily() bool { return !c.mixed }
 
 func (c *testCatalog) Collation(_, charset string) string {
 	switch charset {

@@ -123,7 +123,7 @@ func checkKeyColumn(t *Table, c *Column) error {
 	case c.keyType() != route.KeyTypeString:
 		return nil
 	}
-	if _, known := padding(c.Collation); !known || charsetOf(c.Collation) != charsetOf(c.Charset) {
+	if _, w := keyWeighing(c.Collation); w == weighUnknown || charsetOf(c.Collation) != charsetOf(c.Charset) {
 		return unsupported("the collation '"+c.Collation+"' of "+name+" for a sharding key", whyNotCollation(c.Collation))
 	}
 	return nil
@@ -153,8 +153,7 @@ func (t ColumnType) noKey() string {
 func whyNotCollation(collation string) string {
 	const advice = "give the column a collation such as utf8mb4_bin or utf8mb4_general_ci"
 	c := strings.ToLower(collation)
-	levels := strings.Contains(c, "uca1400_") && !strings.Contains(c, "_ai_ci") && !strings.Contains(c, "nopad")
-	if levels {
+	if strings.Contains(c, "uca1400_") && !strings.Contains(c, "nopad") {
 		return "it pads and has several levels, so the weights of trailing spaces are not at the end; " + advice
 	}
 	return advice

@@ -494,7 +494,7 @@ func WeightSQL(r WeightRequest) string {
 	weight := func(text string) string {
 		return "HEX(WEIGHT_STRING(CONVERT(_utf8mb4 X'" + hex.EncodeToString([]byte(text)) + "' USING " + r.Charset + ") COLLATE " + r.Collation + "))"
 	}
-	pads, _ := padding(r.Collation)
+	pads, _ := keyWeighing(r.Collation)
 	if !pads {
 		return "SELECT " + weight(r.Text) + ", ''"
 	}

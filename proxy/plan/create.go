@@ -62,6 +62,10 @@ func (d *definition) placeNew(t *Table, refs []*ast.TableName) error {
 	if err := Check(t); err != nil {
 		return err
 	}
+	f, _ := d.env.Catalog.(Families)
+	if c := t.Key(); c != nil && OneFamilyWeighs(c.Collation) && (f == nil || !f.WeighedByOneFamily()) {
+		return WeighedOtherwise(t, c)
+	}
 	if err := d.inGroup(t); err != nil {
 		return err
 	}
@@ -86,6 +90,13 @@ func (d *definition) inGroup(t *Table) error {
 		}
 	}
 	return nil
+}
+
+// WeighedOtherwise is the refusal of a key whose collation MySQL and MariaDB weigh
+// each in its way.
+func WeighedOtherwise(t *Table, c *Column) *Refusal {
+	return unsupported("the collation '"+c.Collation+"' of "+t.Name+"."+c.Name+" for a sharding key where a shard is MariaDB",
+		"MariaDB gives its strings other weights than MySQL; give the column a collation such as utf8mb4_bin or utf8mb4_general_ci")
 }
 
 // NotTogether is the refusal of tables that the configuration puts into one group

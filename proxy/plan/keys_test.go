@@ -72,7 +72,7 @@ func memberCase(def string, t ColumnType, members []string) keyCase {
 func stored(t *testing.T, c *sql.Conn, column *Column) map[string]string {
 	t.Helper()
 	var space []byte
-	if pads, _ := padding(column.Collation); pads {
+	if pads, _ := keyWeighing(column.Collation); pads {
 		space, _, _ = serverWeights{t, c, map[WeightRequest][2][]byte{}}.Weight(WeightRequest{Charset: column.Charset, Collation: column.Collation, Text: " "})
 	}
 	rows, err := c.QueryContext(t.Context(), "SELECT n, "+StoredSQL(column)+" FROM k WHERE id IS NOT NULL")
