@@ -92,14 +92,21 @@ func (a *analysis) spread(node ast.StmtNode, sel *ast.SelectStmt) {
 			}
 		}
 	}
+	if n, ok := node.(*ast.SetOprStmt); ok {
+		r := &joined{leaves: leaves, clock: a.clocked()}
+		r.mains, r.several = a.unionAll(n, all)
+		r.gather = &gathering{merge: Merge{Limit: -1}}
+		a.plan.bind = r
+		return
+	}
 	gather, several := a.severalShards(all, sel)
 	if len(leaves) == 1 && len(all) == 1 && len(leaves[0].alone) == 0 {
 		a.plan.bind = &keyed{table: leaves[0].table, where: leaves[0].group().where, gather: gather, several: several, clock: a.clocked()}
 		return
 	}
 	r := &joined{leaves: leaves, gather: gather, several: several, clock: a.clocked()}
-	if len(all) > 0 {
-		r.main = all[0].first()
+	if len(all) > 0 && all[0].first() != nil {
+		r.mains = []*leaf{all[0].first()}
 	}
 	a.plan.bind = r
 }
@@ -129,6 +136,42 @@ func (a *analysis) severalShards(all []*block, sel *ast.SelectStmt) (*gathering,
 		}
 	}
 	return a.gather(sel, main)
+}
+
+// unionAll plans a UNION ALL of SELECTs whose rows are the shards' own: so are all
+// of them. It returns a leaf of each.
+func (a *analysis) unionAll(n *ast.SetOprStmt, all []*block) ([]*leaf, *Refusal) {
+	if n.OrderBy != nil || n.Limit != nil || n.With != nil {
+		return nil, a.severally("UNION with ORDER BY, LIMIT or WITH")
+	}
+	var mains []*leaf
+	for i, node := range n.SelectList.Selects {
+		sel, ok := node.(*ast.SelectStmt)
+		if !ok || i > 0 && (sel.AfterSetOperator == nil || *sel.AfterSetOperator != ast.UnionAll) {
+			return nil, a.severally("a set operation other than UNION ALL of SELECTs")
+		}
+		j := slices.IndexFunc(all, func(b *block) bool { return b.sel == sel })
+		if j < 0 || all[j].first() == nil || !all[j].sharesOut() {
+			return nil, a.severally("UNION ALL with a SELECT whose rows are not the shards' own")
+		}
+		mains = append(mains, all[j].first())
+	}
+	for _, b := range all {
+		if r := a.perAny(b, mains); r != nil && !slices.ContainsFunc(mains, b.has) {
+			return nil, r
+		}
+	}
+	return mains, a.alike()
+}
+
+// perAny is perShard for a subquery of one of several SELECTs.
+func (a *analysis) perAny(b *block, mains []*leaf) (r *Refusal) {
+	for _, main := range mains {
+		if r = a.perShard(b, main.group()); r == nil {
+			return nil
+		}
+	}
+	return r
 }
 
 // perShard says why a subquery is not the same when each shard answers it for its
@@ -175,7 +218,7 @@ func listsRows(sel *ast.SelectStmt) bool {
 // joined binds a SELECT of several tables, or with subqueries.
 type joined struct {
 	leaves  []*leaf
-	main    *leaf // the group of the statement's own rows, of gather
+	mains   []*leaf // of the groups of the statement's own rows, of gather
 	gather  *gathering
 	several *Refusal // why not on several shards
 	clock   bool
@@ -204,7 +247,12 @@ func (j *joined) bind(b *binding) (Targets, error) {
 	case spread && j.several != nil:
 		return Targets{}, j.several
 	case spread:
-		t, err := j.gather.bind(b, s.group(j.main.group()))
+		var shards []route.Shard
+		for _, l := range j.mains {
+			shards = append(shards, s.group(l.group())...)
+		}
+		slices.Sort(shards)
+		t, err := j.gather.bind(b, slices.Compact(shards))
 		t.NeedsClock = j.clock
 		return t, err
 	case len(one) == 1:

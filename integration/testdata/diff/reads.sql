@@ -482,3 +482,8 @@ text: SELECT DISTINCT COUNT(*) OVER (PARTITION BY k) AS q FROM a
 text: SELECT k, n, q FROM (SELECT k, n, COUNT(*) OVER (PARTITION BY k) AS q FROM a) d ORDER BY q DESC, k, n LIMIT 5
   oracle: SELECT k, n, q, DENSE_RANK() OVER (ORDER BY q DESC, k, n) FROM (SELECT k, n, COUNT(*) OVER (PARTITION BY k) AS q FROM a) d
   window: 0 5
+# UNION ALL of what the shards have of their own.
+text: SELECT k, n FROM a UNION ALL SELECT k, n FROM b
+text: SELECT k, n FROM a WHERE k = 3 UNION ALL SELECT k, n FROM b WHERE k IN (4, 5)
+text: SELECT k, COUNT(*) FROM a GROUP BY k UNION ALL SELECT x.k, x.n FROM b x WHERE EXISTS (SELECT 1 FROM a WHERE a.k = x.k)
+prepared: SELECT k, n FROM a WHERE c2 > «1» UNION ALL SELECT k, n FROM b WHERE k <> «3»
