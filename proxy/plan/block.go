@@ -106,7 +106,7 @@ func (a *analysis) blocks(node ast.StmtNode) []*block {
 	connection := a.connectionText()
 	collate, _ := a.collations()
 	for _, b := range t.all {
-		b.connection, b.collate = connection, collate
+		b.connection, b.collate, b.mixed = connection, collate, a.mixed()
 	}
 	for _, b := range t.all {
 		if b.top {

@@ -51,7 +51,7 @@ func (sc *scope) formOf(e ast.ExprNode) (form, *Refusal) {
 }
 
 func (t text) form() (form, *Refusal) {
-	if _, known := padding(t.collation); !known && t.token == 0 {
+	if _, known := sorting(t.collation); !known && t.token == 0 {
 		return form{}, unknownCollation(t.collation)
 	}
 	return form{before: "WEIGHT_STRING(", after: ")", text: t}, nil
@@ -119,7 +119,8 @@ type text struct {
 	kind               textKind
 	charset, collation string
 	strength           strength
-	token              int // of the collation's name in the text, 0 when it is known
+	token              int  // of the collation's name in the text, 0 when it is known
+	mixed              bool // the shards may be of both families
 }
 
 type textKind uint8
@@ -145,7 +146,7 @@ func columnText(c *Column) text {
 
 // mayPad reports whether equal texts may have weights of different length.
 func (t text) mayPad() bool {
-	pads, _ := padding(t.collation)
+	pads, _ := sorting(t.collation)
 	return pads || t.token > 0
 }
 
@@ -174,7 +175,7 @@ func (sc *scope) textOf(e ast.ExprNode) text {
 	case *ast.AggregateFuncExpr, *ast.WindowFuncExpr, *ast.SubqueryExpr, *ast.VariableExpr, *ast.DefaultExpr:
 		return text{kind: textUnknown}
 	case *ast.SetCollationExpr:
-		return text{kind: textKnown, strength: strengthCollate, token: sc.collate[n]}
+		return text{kind: textKnown, strength: strengthCollate, token: sc.collate[n], mixed: sc.mixed}
 	case *ast.FuncCastExpr:
 		return sc.textOfCast(n)
 	case *ast.CaseExpr:

@@ -98,7 +98,7 @@ func (b *binding) space(t text) ([]byte, error) {
 	if t.token > 0 {
 		t.collation = strings.ToLower(b.name(b.toks[t.token]))
 		t.charset = charsetOf(t.collation)
-		if pads, known := padding(t.collation); !known {
+		if pads, known := sorting(t.collation); !known || t.mixed && OneFamilyWeighs(t.collation) {
 			return nil, unknownCollation(t.collation)
 		} else if !pads {
 			return nil, nil

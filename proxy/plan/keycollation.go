@@ -76,6 +76,16 @@ func uca1400(rest string) (pads bool, w weighing) {
 	return false, weighUnknown
 }
 
+// sorting says whether servers put texts of a collation in the order of their
+// weights, and whether it pads. Servers that sort take texts for equal that differ in
+// zero bytes at the end; but latin7_general_ci sorts by other weights than it has, and
+// not all levels of an accent- and case-sensitive collation count when it sorts.
+func sorting(collation string) (pads, known bool) {
+	c := strings.ToLower(collation)
+	pads, w := keyWeighing(c)
+	return pads, w != weighUnknown && c != "latin7_general_ci" && (!strings.Contains(c, "_uca1400_") || !strings.HasSuffix(c, "_as_cs"))
+}
+
 // OneFamilyWeighs reports whether a collation that both families know, or may come
 // to know, has weights of its own at MySQL, so that it cannot be a sharding key
 // where a shard is MariaDB.

@@ -181,10 +181,16 @@ func (a *analysis) connectionText() text {
 		}
 	}
 	charset := charsetOf(a.env.Collation)
-	if _, known := padding(a.env.Collation); !known || charset != "utf8mb4" && charset != "utf8mb3" {
+	if _, known := sorting(a.env.Collation); !known || charset != "utf8mb4" && charset != "utf8mb3" || a.mixed() && OneFamilyWeighs(a.env.Collation) {
 		return text{kind: textUnknown}
 	}
 	return text{kind: textKnown, charset: charset, collation: a.env.Collation}
+}
+
+// mixed reports whether the shards may be of both families of servers.
+func (a *analysis) mixed() bool {
+	f, ok := a.env.Catalog.(Families)
+	return !ok || !f.WeighedByOneFamily()
 }
 
 // collations are the tokens of the names behind COLLATE, of which there must be as

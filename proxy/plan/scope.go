@@ -24,6 +24,7 @@ type scope struct {
 	expressions map[*Column]expression
 	// connection is a text of the connection's collation.
 	connection text
+	mixed      bool // the shards may be of both families
 	// collate are the tokens of the names behind COLLATE.
 	collate map[*ast.SetCollationExpr]int
 }
