@@ -183,7 +183,7 @@ func (h *history) step(st statement) (refused string, m *mismatch, err error) {
 	h.alike = h.alike && !h.w.comparer.perPart
 	if err == nil && m != nil && want.err != nil && got.err != nil {
 		var other bool
-		if other, err = h.errorOfARow(st, got.err.Number); other {
+		if other, err = h.errorOfAPart(st, got.err.Number); other {
 			m = nil
 		}
 	}
@@ -233,11 +233,26 @@ func (h *history) ids(st statement, told uint64) (*mismatch, error) {
 	return nil, nil
 }
 
-// errorOfARow reports whether some row of an INSERT alone has this error. Of several errors in one statement the proxy
-// may tell another one than the first, since shards do not work in the order of the rows.
-func (h *history) errorOfARow(st statement, number uint16) (bool, error) {
-	in, ok := st.shape.(*insertion)
-	if !ok || len(in.rows) < 2 {
+// errorOfAPart reports whether some row of an INSERT, or some assignment of an UPDATE, alone has this error. Of several
+// errors in one statement the proxy may tell another one than the first, since shards do not work in the order of one
+// server's rows.
+func (h *history) errorOfAPart(st statement, number uint16) (bool, error) {
+	var parts []shape
+	switch sh := st.shape.(type) {
+	case *insertion:
+		for _, row := range sh.rows {
+			one := *sh
+			one.rows = [][]string{row}
+			parts = append(parts, &one)
+		}
+	case *change:
+		for _, set := range sh.set {
+			one := *sh
+			one.set = []string{set}
+			parts = append(parts, &one)
+		}
+	}
+	if len(parts) < 2 {
 		return false, nil
 	}
 	a, err := must(h.w.ref.query("DO 0"))
@@ -246,16 +261,14 @@ func (h *history) errorOfARow(st statement, number uint16) (bool, error) {
 	}
 	begin, end := "BEGIN", "ROLLBACK"
 	if a.ok.Status.Has(wire.StatusInTrans) {
-		begin, end = "SAVEPOINT a_row", "ROLLBACK TO a_row"
+		begin, end = "SAVEPOINT a_part", "ROLLBACK TO a_part"
 	}
 	found := false
-	for _, row := range in.rows {
-		one := *in
-		one.rows = [][]string{row}
+	for _, part := range parts {
 		if _, err := must(h.w.ref.query(begin)); err != nil {
 			return false, err
 		}
-		a, err := one.render().on(h.w.ref)
+		a, err := part.render().on(h.w.ref)
 		if err != nil {
 			return false, err
 		}
