@@ -63,7 +63,7 @@ func (p *peer) close() { _ = p.conn.Close() }
 type reply struct {
 	err      *wire.ServerError
 	ok       wire.OK  // also the end of the rows
-	prepared [][]byte // definitions that came with the preparation: parameters, then columns
+	prepared [][]byte // definitions that came with a preparation just now: parameters, then columns
 	columns  [][]byte // column definitions
 	rows     [][]byte
 	binary   bool // the rows' form
@@ -102,8 +102,8 @@ func (p *peer) execute(sql string, params []wire.Param) (*reply, error) {
 		if st, err = p.prepare(sql, a); err != nil || a.err != nil {
 			return a, err
 		}
+		a.prepared = st.definitions
 	}
-	a.prepared = st.definitions
 	if err := p.send(wire.AppendExecute(nil, st.id, params)); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ type diffWorld struct {
 	count      int
 	process    *proxyProcess
 	ref, proxy *peer
+	looker     *peer   // at the proxy, outside of what is tested
 	shards     []*peer // directly
 	comparer   comparer
 	login      func(foundRows bool) (*peer, error) // at the one server
@@ -57,6 +58,7 @@ func newDiffWorld(t *testing.T, e launch.Engine, count int) *diffWorld {
 	}
 	w.ref = w.dial(ref.server.Addr(), ref.server.User(), ref.server.Password())
 	w.proxy = w.dial(w.process.data, "app", appPassword)
+	w.looker = w.dial(w.process.data, "app", appPassword)
 	w.comparer = comparer{ask: w.dial(ref.server.Addr(), ref.server.User(), ref.server.Password()), known: map[string]string{}, shards: count}
 	t.Cleanup(func() { w.ref.close(); w.proxy.close() })
 	for _, s := range c.shards {
@@ -520,7 +522,7 @@ func (h *history) place(table string, k keyColumn, shard int, part *reply) (*mis
 
 // routed demands that the proxy looks for a key where its row is.
 func (h *history) routed(q string, shard int) *mismatch {
-	a, err := must(h.w.proxy.query("EXPLAIN ROUTE " + q))
+	a, err := must(h.w.looker.query("EXPLAIN ROUTE " + q))
 	if err != nil {
 		return nil // refused
 	}
@@ -537,14 +539,14 @@ func (h *history) routed(q string, shard int) *mismatch {
 }
 
 func (h *history) finds(q string) (*mismatch, error) {
-	got, err := h.w.proxy.query(q)
+	got, err := h.w.looker.query(q)
 	if err != nil {
 		return differ("connection", "the proxy: %v", err), nil
 	}
 	if refusalOf(got) != "" {
 		return nil, nil
 	}
-	want, err := h.w.ref.query(q)
+	want, err := h.w.comparer.ask.query(q)
 	if err != nil {
 		return nil, err
 	}

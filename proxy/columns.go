@@ -31,13 +31,15 @@ func (e *engine) alike(f, g *feed) error {
 
 // difference names what makes values of two columns incomparable: what only
 // describes a column (flags of its keys, its display length, which type a string
-// is said to have) may differ between server families, and by a server's plan.
+// is said to have) may differ between server families, and by a server's plan; so
+// may the width of a calculated integer (see recast).
 func difference(a, b wire.Column) string {
 	strings := isString(a.Type) && isString(b.Type)
+	integers := a.OrgTable == "" && b.OrgTable == "" && isInteger(a.Type) && isInteger(b.Type)
 	switch {
 	case a.Name != b.Name:
 		return "its name"
-	case a.Type != b.Type && !strings:
+	case a.Type != b.Type && !strings && !integers:
 		return "its type"
 	case a.Flags&flagUnsigned != b.Flags&flagUnsigned:
 		return "its sign"
@@ -52,6 +54,11 @@ func difference(a, b wire.Column) string {
 // isString reports whether values of a type are strings, in both protocols alike.
 func isString(t wire.FieldType) bool {
 	return t == wire.TypeVarChar || t >= wire.TypeTinyBlob && t <= wire.TypeString
+}
+
+// isInteger reports whether values of a type are integers, whatever their width.
+func isInteger(t wire.FieldType) bool {
+	return t == wire.TypeTiny || t == wire.TypeShort || t == wire.TypeInt24 || t == wire.TypeLong || t == wire.TypeLongLong
 }
 
 // sameCharset compares what values are encoded in: which of the character set's

@@ -83,6 +83,8 @@ type feed struct {
 
 	// Of the session.
 	like          *feed // whose columns these must have
+	binary        bool  // the rows' form
+	recast        *recast
 	checked       bool
 	taken, before *batch
 	at            int
@@ -277,7 +279,12 @@ func (f *feed) begun() error {
 	switch {
 	case f.defs != nil:
 		f.checked = true
-		return f.out.s.e.alike(f.like, f)
+		if err := f.out.s.e.alike(f.like, f); err != nil || !f.binary {
+			return err
+		}
+		var err error
+		f.recast, err = newRecast(f.like.defs, f.defs)
+		return err
 	case f.failure() != nil:
 		return f.failure()
 	}
@@ -312,6 +319,9 @@ func (f *feed) Next() ([]byte, error) {
 		f.before, f.taken, f.at = f.taken, next, 0
 	}
 	f.at++
+	if f.recast != nil {
+		return f.recast.row(f.taken.row(f.at - 1))
+	}
 	return f.taken.row(f.at - 1), nil
 }
 

@@ -194,7 +194,7 @@ func (g *gathering) rows() (*merge.Rows, error) {
 	sources := make([]merge.Source, len(g.feeds))
 	atOnce := len(g.merge.Order) > 0 || len(g.merge.Final) > 0 || g.merge.Grouped
 	for i, f := range g.feeds {
-		sources[i], f.like = f, g.feeds[0]
+		sources[i], f.like, f.binary = f, g.feeds[0], g.k.stmt != nil
 		if atOnce || i == 0 {
 			if err := f.begun(); err != nil {
 				return nil, err

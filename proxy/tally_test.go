@@ -57,7 +57,7 @@ func TestColumnsOfShardsMustFit(t *testing.T) {
 		t.Errorf("%s of a string differs", d)
 	}
 	for _, change := range []func(*wire.Column){
-		func(c *wire.Column) { c.Name = "m" }, func(c *wire.Column) { c.Type = wire.TypeLongLong },
+		func(c *wire.Column) { c.Name = "m" }, func(c *wire.Column) { c.Type = wire.TypeDouble }, func(c *wire.Column) { c.Type, c.OrgTable = wire.TypeLongLong, "t" },
 		func(c *wire.Column) { c.Flags |= flagUnsigned }, func(c *wire.Column) { c.Collation = 45 },
 		func(c *wire.Column) { c.Decimals = 2 },
 	} {
