@@ -51,7 +51,8 @@ type gatherer struct {
 	at     clauses
 	scope  *scope // main's
 	items  []item
-	hidden []piece
+	hidden []piece // of hides columns
+	hides  int
 	out    gathering
 }
 
@@ -68,6 +69,7 @@ type target struct {
 	at      tokens
 	visible int // its place in the select list, notVisible when it has none there that is known
 	listed  int // the item of the select list, notVisible when it is none
+	aliases []alias
 }
 
 const notVisible = -1
@@ -251,7 +253,7 @@ func (g *gatherer) ordered() *Refusal {
 // havingKeeps refuses a HAVING on what the client has not selected: an error on a
 // server, but not when a hidden column has the name.
 func (g *gatherer) havingKeeps() *Refusal {
-	if g.sel.Having == nil || len(g.hidden) == 0 || slices.ContainsFunc(g.items, func(it item) bool { return it.expr == nil }) {
+	if g.sel.Having == nil || g.hides == 0 || slices.ContainsFunc(g.items, func(it item) bool { return it.expr == nil }) {
 		return nil
 	}
 	for _, name := range mentioned(g.sel.Having.Expr).columns {
@@ -277,6 +279,9 @@ func (g *gatherer) orderBy(t target, desc bool) *Refusal {
 // key makes a target comparable: as it stands in the select list, or by a hidden
 // column.
 func (g *gatherer) key(t target) (MergeKey, text, *Refusal) {
+	if len(t.aliases) > 0 {
+		return MergeKey{Column: g.hideSpelled(t)}, text{}, nil
+	}
 	f, r := g.scope.formOf(t.expr)
 	if r != nil {
 		return MergeKey{}, text{}, g.severally(r.Construct)
@@ -312,18 +317,19 @@ func (g *gatherer) hide(f form, at tokens) MergeColumn {
 		after = " AS `xap~hidden`"
 	}
 	g.hidden = append(g.hidden, piece{before: ", " + f.before, at: g.text.bare(at), after: after})
-	return MergeColumn(-len(g.hidden))
+	g.hides++
+	return MergeColumn(-g.hides)
 }
 
 // close completes the plan, when all hidden columns are known.
 func (g *gatherer) close() {
 	m := &g.out.merge
-	m.Hidden = len(g.hidden)
+	m.Hidden = g.hides
 	g.place(m)
 	if g.out.limit.given {
 		g.limitEdit()
 	}
-	if len(g.hidden) > 0 {
+	if g.hides > 0 {
 		g.out.edits = append(g.out.edits, edit{tokens{g.at.list, g.at.list}, g.hidden})
 	}
 	slices.SortStableFunc(g.out.edits, func(a, b edit) int { return a.at.from - b.at.from })

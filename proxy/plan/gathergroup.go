@@ -86,7 +86,7 @@ func (gr *groups) groupBy(i int) *Refusal {
 	k := groupKey{target: t, ordinal: t.visible + 1}
 	if t.visible == notVisible {
 		k.visible = int(gr.hide(gr.ofGroup(form{}, t.expr), t.at))
-		k.ordinal = len(gr.items) + len(gr.hidden)
+		k.ordinal = len(gr.items) + gr.hides
 	}
 	f, r := gr.scope.formOf(t.expr)
 	if r != nil {

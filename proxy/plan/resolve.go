@@ -42,10 +42,13 @@ func (g *gatherer) orderItem(i int) (t target, constant bool, r *Refusal) {
 	if constant, r = g.constantly(e, clause); r == nil && constant { // (1) is a position to some
 		r = g.severally("ORDER BY of a constant")
 	}
-	if r == nil {
-		r = g.ofTables(mentioned(e).columns, clause)
-	}
 	if r != nil {
+		return target{}, false, r
+	}
+	if aliases, ok := g.aliasesIn(e, at); ok {
+		return target{expr: e, at: at, visible: notVisible, listed: notVisible, aliases: aliases}, false, nil
+	}
+	if r := g.ofTables(mentioned(e).columns, clause); r != nil {
 		return target{}, false, r
 	}
 	return g.listedAs(e, at), false, nil

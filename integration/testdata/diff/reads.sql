@@ -487,3 +487,8 @@ text: SELECT k, n FROM a UNION ALL SELECT k, n FROM b
 text: SELECT k, n FROM a WHERE k = 3 UNION ALL SELECT k, n FROM b WHERE k IN (4, 5)
 text: SELECT k, COUNT(*) FROM a GROUP BY k UNION ALL SELECT x.k, x.n FROM b x WHERE EXISTS (SELECT 1 FROM a WHERE a.k = x.k)
 prepared: SELECT k, n FROM a WHERE c2 > «1» UNION ALL SELECT k, n FROM b WHERE k <> «3»
+text: SELECT k, n, c2 + 1 AS p FROM a ORDER BY p IS NULL DESC, p, FIELD(p, 3, 2), k, n LIMIT 7
+  oracle: SELECT k, n, c2 + 1 AS p, DENSE_RANK() OVER (ORDER BY c2 + 1 IS NULL DESC, c2 + 1, FIELD(c2 + 1, 3, 2), k, n) FROM a
+  window: 0 7
+prepared: SELECT k, n, UPPER(c1) AS u FROM a ORDER BY u LIKE «'a%'», u = «'B'» DESC, k, n
+  oracle: SELECT k, n, UPPER(c1) AS u, DENSE_RANK() OVER (ORDER BY UPPER(c1) LIKE «'a%'», UPPER(c1) = «'B'» DESC, k, n) FROM a
