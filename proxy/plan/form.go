@@ -76,6 +76,10 @@ func (sc *scope) formOfColumn(c *Column) (form, *Refusal) {
 		if c.Length > maxWeighed {
 			return form{}, unsupported("the order of the long text "+c.Name, "order by a column of a shorter type")
 		}
+		if c.Type == TypeChar && strings.Contains(strings.ToLower(c.Collation), "_nopad_") {
+			// MariaDB sorts them with the spaces that they are stored with, and shows the weights without.
+			return form{}, unsupported("the order of the CHAR column "+c.Name+" of the collation '"+c.Collation+"'", "order by a VARCHAR column")
+		}
 		return columnText(c).form()
 	case TypeJSON, TypeGeometry, TypeUUID, TypeInet, TypeOther:
 	}
