@@ -1,8 +1,12 @@
 package integration
 
 import (
+	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -87,5 +91,59 @@ func TestCharacterSetsMeanWhatTheServerMakesOfThem(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDefaultCollationsFollowTheShardsThatWereDown: sessions that began while only a MariaDB 11.8 had told its default
+// collation, which the shard that comes back does not know, reach that shard all the same.
+func TestDefaultCollationsFollowTheShardsThatWereDown(t *testing.T) {
+	c := newCluster(t, launch.MariaDB118, launch.MySQL)
+	p := c.newProxy(t, "a", proxySettings{node: 1})
+	p.up()
+	first := oneConn(t, p.dsnOf(""))
+	mustRun(t, first, "CREATE DATABASE bank", "CREATE TABLE bank.account (id INT PRIMARY KEY, s VARCHAR(20)) DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci",
+		"INSERT INTO bank.account VALUES (1,'a'),(2,'b'),(3,'c'),(4,'d'),(5,'e'),(6,'f'),(7,'g'),(8,'h')")
+	p.kill()
+	c.shards[1].kill(t)
+	p.start()
+	ping := p.open("", "timeout=1s&readTimeout=2s")
+	defer ping.Close()
+	if _, err := poll(t.Context(), 20*time.Second+slack(), ping.PingContext); err != nil {
+		t.Fatalf("login: %v\n%s", err, p.logTail(20))
+	}
+	all := "SELECT COUNT(*) FROM bank.account WHERE s <> CONCAT('x', '?')"
+	login := oneConn(t, p.dsnOf(""))
+	names := oneConn(t, p.dsnOf(""))
+	mustRun(t, names, "SET NAMES utf8mb4")
+	stated := oneConn(t, p.dsnOf(""))
+	mustRun(t, stated, "SET NAMES utf8mb4 COLLATE utf8mb4_uca1400_ai_ci")
+	count := func(conn *sql.Conn) (int, error) {
+		var n int
+		err := conn.QueryRowContext(t.Context(), all).Scan(&n)
+		return n, err
+	}
+	for _, conn := range []*sql.Conn{login, names, stated} {
+		if _, err := count(conn); numberOf(err) != 17030 {
+			t.Errorf("all rows while a shard is down: %v, want 17030", err)
+		}
+	}
+	c.shards[1].restart(t)
+	for i, conn := range []*sql.Conn{login, names} {
+		if _, err := poll(t.Context(), 20*time.Second+slack(), func(context.Context) error {
+			n, err := count(conn)
+			if err == nil && n != 8 {
+				err = fmt.Errorf("%d rows, want 8", n)
+			}
+			return err
+		}); err != nil {
+			t.Errorf("session %d, begun while the shard was down: %v", i, err)
+		}
+		var collation string
+		if err := conn.QueryRowContext(t.Context(), "SELECT @@collation_connection").Scan(&collation); err != nil || collation != "utf8mb4_general_ci" {
+			t.Errorf("session %d: collation_connection is %q (%v), want the one that both shards know", i, collation, err)
+		}
+	}
+	if _, err := count(stated); numberOf(err) != 1273 {
+		t.Errorf("with a collation that the client named and a shard lacks: %v, want 1273", err)
 	}
 }

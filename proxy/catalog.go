@@ -206,7 +206,8 @@ func (c *catalog) load(ctx context.Context, d doubt) {
 	b := builder{e: c.e, m: c.m, shards: c.loaded}
 	next := b.build(ctx)
 	next.version = c.current().version + 1
-	next.whole = len(c.loaded) == len(c.e.order)
+	next.complete = len(c.loaded) == len(c.e.order)
+	next.whole = next.complete
 	for _, sc := range c.loaded {
 		next.whole = next.whole && len(sc.doubt) == 0
 	}
@@ -230,6 +231,7 @@ type snapshot struct {
 	schemas, defaults map[string]string
 	collations        map[string]bool // those that all shards know
 	mariaDB           bool            // a shard is
+	complete          bool            // every shard has told something since the proxy started
 	whole             bool            // every shard has told all that it was asked for
 }
 

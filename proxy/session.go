@@ -19,10 +19,11 @@ type session struct {
 	e *engine
 	c *client
 
-	login settings // what DEFAULT means
-	set   settings
-	once  once
-	turn  backend.Setting // isolation of the running statement alone
+	login   settings // what DEFAULT means
+	set     settings
+	once    once
+	guessed bool            // both have defaults that not all shards had told yet
+	turn    backend.Setting // isolation of the running statement alone
 	// schema is the default schema of the running prepared statement, when it is
 	// not the session's any more.
 	schema *string
@@ -79,13 +80,11 @@ func (s *session) begin(ctx context.Context) error {
 
 // beginAt makes the settings that the login asks for.
 func (s *session) beginAt(ctx context.Context) error {
-	now := s.e.catalog.current()
-	set, err := atLogin(s.c.login, func(c string) bool { return now.collations[c] }, now.charsets)
+	set, err := s.settingsAtLogin()
 	if err != nil {
 		return err
 	}
-	schema := set.state.Schema
-	set.state.Schema = ""
+	schema := s.c.login.Database
 	s.login, s.set = set, set
 	s.publish("Sleep", "")
 	if schema == "" {
@@ -94,12 +93,37 @@ func (s *session) beginAt(ctx context.Context) error {
 	return s.use(ctx, schema)
 }
 
+// settingsAtLogin are those that the login asks for, but for its schema.
+func (s *session) settingsAtLogin() (settings, error) {
+	now := s.e.catalog.current()
+	s.guessed = !now.complete
+	set, err := atLogin(s.c.login, func(c string) bool { return now.collations[c] }, now.charsets)
+	set.state.Schema = ""
+	return set, err
+}
+
+// settle replaces default collations that were chosen before all shards had told
+// theirs: a shard that was down when the proxy started may not know them. An open
+// transaction ends with those that it began with.
+func (s *session) settle() {
+	if !s.guessed || s.tx != nil || !s.e.catalog.current().complete {
+		return
+	}
+	login, err := s.settingsAtLogin()
+	if err != nil { // not possible: the login was taken once
+		return
+	}
+	s.set.settle(login, s.e.catalog.current().charsets)
+	s.login = login
+}
+
 // command implements conversation.
 func (s *session) command(ctx context.Context, p []byte) error {
 	if err := s.sound(ctx); err != nil {
 		return err
 	}
 	s.began, s.slow = time.Now(), false
+	s.settle()
 	err := s.dispatch(ctx, p)
 	s.turn, s.schema = backend.Setting{}, nil
 	s.discardInterrupt() // it was for what has ended

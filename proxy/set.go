@@ -13,6 +13,7 @@ func (s *session) setStatement(ctx context.Context, k *call) error {
 	forwarded := false
 	tracked := false
 	next, once := s.set, s.once
+	known := s.e.catalog.current()
 	for _, a := range k.plan.Set {
 		var err error
 		switch a.Variable {
@@ -26,7 +27,7 @@ func (s *session) setStatement(ctx context.Context, k *call) error {
 		case plan.VarInvalid, plan.VarNames, plan.VarCharacterSet, plan.VarCharsetClient, plan.VarCharsetConnection,
 			plan.VarCharsetResults, plan.VarCollationConnection, plan.VarSQLMode, plan.VarTimeZone, plan.VarIsolation,
 			plan.VarAccess, plan.VarAutocommit, plan.VarIdleTimeout:
-			err = next.assign(a, s.login, s.e.catalog.current().charsets)
+			err = next.assign(a, s.login, known.charsets)
 		}
 		if err != nil {
 			return s.tell(err)
@@ -44,6 +45,7 @@ func (s *session) setStatement(ctx context.Context, k *call) error {
 	}
 	commits := next.autocommit && !s.set.autocommit && s.tx != nil
 	s.set, s.once = next, once
+	s.guessed = s.guessed || !known.complete
 	if commits {
 		return s.answerWarned(s.commit(ctx))
 	}

@@ -17,9 +17,20 @@ type settings struct {
 	readOnly   bool // transactions without an access mode of their own
 	// connection is the character set of state.Collation, "" for the default.
 	connection string
+	origin     collationOrigin
 	// wait_timeout and interactive_timeout in seconds; 0: not set.
 	wait, interactive uint32
 }
+
+// collationOrigin says what chose collation_connection: a default of the shards
+// may turn out to be another one when more of them have told theirs.
+type collationOrigin uint8
+
+const (
+	byLogin   collationOrigin = iota // the login's number, by what the shards know
+	byCharset                        // the character set's default
+	byName                           // the client named it
+)
 
 // once are the characteristics that SET TRANSACTION gives to the next
 // transaction only.
@@ -178,14 +189,14 @@ func (s *settings) assignCharset(a plan.Assignment, login settings, known charse
 	case a.Variable == plan.VarCharsetResults:
 		return setCharset(&st.CharsetResults, a, login.state.CharsetResults, known)
 	case a.Variable == plan.VarCollationConnection && a.Default:
-		st.Collation, s.connection = login.state.Collation, login.connection
+		s.takeConnection(login)
 	case a.Variable == plan.VarCollationConnection:
 		charset, _, _ := strings.Cut(canonicalCollation(strings.ToLower(a.Value)), "_")
 		cs, err := supported(charset, known)
 		if err != nil {
 			return err
 		}
-		st.Collation, s.connection = backend.Want(a.Value), cs
+		st.Collation, s.connection, s.origin = backend.Want(a.Value), cs, byName
 	}
 	return nil
 }
@@ -221,7 +232,7 @@ func setCharset(p *backend.Setting, a plan.Assignment, login backend.Setting, kn
 
 func (s *settings) setConnection(a plan.Assignment, login settings, known charsets) error {
 	if a.Default {
-		s.state.Collation, s.connection = login.state.Collation, login.connection
+		s.takeConnection(login)
 		return nil
 	}
 	cs, err := supported(a.Value, known)
@@ -229,8 +240,26 @@ func (s *settings) setConnection(a plan.Assignment, login settings, known charse
 		return err
 	}
 	collation, _ := known.collation(cs)
-	s.state.Collation, s.connection = wantCharset(collation, "utf8mb4_general_ci"), cs
+	s.state.Collation, s.connection, s.origin = wantCharset(collation, "utf8mb4_general_ci"), cs, byCharset
 	return nil
+}
+
+func (s *settings) takeConnection(from settings) {
+	s.state.Collation, s.connection, s.origin = from.state.Collation, from.connection, from.origin
+}
+
+// settle chooses collation_connection again, unless the client has named it: login
+// and known are what all shards say now.
+func (s *settings) settle(login settings, known charsets) {
+	switch s.origin {
+	case byLogin:
+		s.takeConnection(login)
+	case byCharset:
+		if collation, ok := known.collation(s.connection); ok {
+			s.state.Collation = wantCharset(collation, "utf8mb4_general_ci")
+		}
+	case byName:
+	}
 }
 
 // wantCharset is a setting whose value a fresh connection has when it is def.
@@ -245,7 +274,7 @@ func wantCharset(value, def string) backend.Setting {
 func (s *settings) names(a plan.Assignment, login settings, known charsets) error {
 	if a.Default {
 		s.state.CharsetClient, s.state.CharsetResults = login.state.CharsetClient, login.state.CharsetResults
-		s.state.Collation, s.connection = login.state.Collation, login.connection
+		s.takeConnection(login)
 		return nil
 	}
 	if err := s.setConnection(a, login, known); err != nil {
@@ -257,7 +286,7 @@ func (s *settings) names(a plan.Assignment, login settings, known charsets) erro
 		if of, _, _ := strings.Cut(canonicalCollation(strings.ToLower(a.Collation)), "_"); of != s.connection {
 			return fail(codeUnsupported, "COLLATE "+a.Collation+" with the character set "+s.connection)
 		}
-		s.state.Collation = wantCharset(strings.ToLower(a.Collation), "utf8mb4_general_ci")
+		s.state.Collation, s.origin = wantCharset(strings.ToLower(a.Collation), "utf8mb4_general_ci"), byName
 	}
 	return nil
 }

@@ -95,3 +95,37 @@ func TestAssignments(t *testing.T) {
 		}
 	}
 }
+
+// TestSettleKeepsWhatTheClientNamed: only collations that a default chose are chosen again.
+func TestSettleKeepsWhatTheClientNamed(t *testing.T) {
+	before := charsets{"utf8mb4": "utf8mb4_uca1400_ai_ci", "latin1": "latin1_swedish_ci"}
+	after := charsets{"utf8mb4": "utf8mb4_0900_ai_ci", "latin1": "latin1_swedish_ci"}
+	old, err := atLogin(wire.Login{}, all, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	login, err := atLogin(wire.Login{}, all, after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		set  plan.Assignment
+		want backend.Setting
+	}{
+		{plan.Assignment{Variable: plan.VarAutocommit, Value: "1"}, login.state.Collation},
+		{plan.Assignment{Variable: plan.VarNames, Value: "utf8mb4"}, backend.Want("utf8mb4_0900_ai_ci")},
+		{plan.Assignment{Variable: plan.VarCharsetConnection, Value: "latin1"}, backend.Want("latin1_swedish_ci")},
+		{plan.Assignment{Variable: plan.VarNames, Value: "utf8mb4", Collation: "utf8mb4_unicode_ci"}, backend.Want("utf8mb4_unicode_ci")},
+		{plan.Assignment{Variable: plan.VarCollationConnection, Value: "utf8mb4_uca1400_ai_ci"}, backend.Want("utf8mb4_uca1400_ai_ci")},
+		{plan.Assignment{Variable: plan.VarNames, Default: true}, login.state.Collation},
+	} {
+		s := old
+		if err := s.assign(test.set, old, before); err != nil {
+			t.Fatal(err)
+		}
+		s.settle(login, after)
+		if s.state.Collation != test.want {
+			t.Errorf("%+v: %+v, want %+v", test.set, s.state.Collation, test.want)
+		}
+	}
+}
