@@ -76,7 +76,10 @@ func (gr *groups) mergeable(n *ast.AggregateFuncExpr) (Aggregate, *Refusal) {
 func (gr *groups) argumentsOf(n *ast.AggregateFuncExpr, f AggregateFunc) *Refusal {
 	name := strings.ToUpper(n.F) + "()"
 	for _, arg := range n.Args {
+		_, row := strip(arg).(*ast.RowExpr)
 		switch {
+		case row: // servers refuse it, too; without its parentheses it is another text
+			return gr.severally("a row in " + name)
 		case mentioned(arg).subquery:
 			return gr.severally("a subquery in " + name)
 		case (f == AggregateSum || f == AggregateAvg) && gr.scope.hasQuotient(arg):
