@@ -21,6 +21,7 @@ type chaosFigures struct {
 	faults      map[string]int
 	verbs       map[string]int
 	errors      map[string]int // of transactions, by number
+	internal    map[string]int // texts of 1105, which should not happen
 	became      map[string]int // unknown answers
 	outcomes    map[string]int
 	definitions int
@@ -41,7 +42,7 @@ type chaosFigures struct {
 
 func newChaosFigures() *chaosFigures {
 	return &chaosFigures{
-		told: map[told]int{}, kinds: map[string]int{}, faults: map[string]int{}, verbs: map[string]int{}, errors: map[string]int{},
+		told: map[told]int{}, kinds: map[string]int{}, faults: map[string]int{}, verbs: map[string]int{}, errors: map[string]int{}, internal: map[string]int{},
 		became: map[string]int{}, outcomes: map[string]int{}, refusals: map[string]int{}, disturbed: map[string]int{},
 	}
 }
@@ -72,6 +73,9 @@ func (f *chaosFigures) ended(x *chaosTxn) {
 	f.statement = max(f.statement, x.ended.Sub(x.began))
 	if x.err != nil {
 		f.errors[number(x.err)]++
+	}
+	if errorNumber(x.err) == 1105 {
+		f.internal[x.err.Error()]++
 	}
 }
 
@@ -173,6 +177,9 @@ func (f *chaosFigures) String() string {
 	row("faults", fmt.Sprintf("%d: %s", sum(f.faults), list(f.faults)))
 	row("verbs at which rules acted", list(f.verbs))
 	row("errors of transactions", list(f.errors))
+	if len(f.internal) > 0 {
+		row("texts of 1105", list(f.internal))
+	}
 	row("unknown answers, and what they were", list(f.became))
 	row("answers of XA OUTCOME", list(f.outcomes))
 	row("admin statements", f.operated)
