@@ -170,6 +170,11 @@ func (r *reply) prepared(ctx context.Context, k *call, conn *backend.Conn, own [
 
 // relay sends the client's command, and behind it what the relay's clock needs.
 func (r *reply) relay(ctx context.Context, conn *backend.Conn, payload []byte, out *relay) (backend.Result, error) {
+	if out.feed == nil && !out.several {
+		stall := out.s.c.stall
+		stall.relay(conn)
+		defer stall.relayed()
+	}
 	res, behind, err := conn.RelayThen(ctx, payload, out, out.then())
 	r.refused = res.Err
 	if err == nil && out.clock != nil {

@@ -49,6 +49,7 @@ type client struct {
 	user   User
 	opened time.Time
 	conv   conversation
+	stall  *stall // of the session; nil: it has no connections
 }
 
 // errKilled: KILL CONNECTION ended the session.
@@ -61,7 +62,7 @@ func newClient(s *Server, conn net.Conn, id uint32) *client {
 	}
 	c.src = newSource(conn, c.loginTick)
 	c.r = wire.NewReader(c.src, s.port.Limits.PacketBytes)
-	c.w = wire.NewWriter(&sink{conn: conn})
+	c.w = wire.NewWriter(&sink{conn, c})
 	return c
 }
 
@@ -168,7 +169,7 @@ func (c *client) startTLS() error {
 		return err
 	}
 	c.src.replace(secure)
-	c.w.SetDestination(&sink{conn: secure})
+	c.w.SetDestination(&sink{secure, c})
 	return nil
 }
 

@@ -74,9 +74,10 @@ type feed struct {
 	spill error // more was read ahead than may be
 	lossy bool  // rows were dropped
 	now   *batch
-	size  int  // at which now is handed over
-	told  bool // columns is closed
-	calm  bool // settled is closed
+	size  int       // at which now is handed over
+	shown time.Time // when the server last had a sign of life
+	told  bool      // columns is closed
+	calm  bool      // settled is closed
 
 	// failed: the part has ended with an error. Set before settled is closed.
 	failed atomic.Bool
@@ -157,6 +158,9 @@ func (f *feed) empty() *batch {
 
 // push hands the batch over. The first ones are small: somebody waits for them.
 func (f *feed) push() {
+	if now := time.Now(); now.Sub(f.shown) >= f.lease {
+		f.beat(now) // each wait is short, all of them are long
+	}
 	select {
 	case f.full <- f.now:
 	default:
@@ -167,6 +171,12 @@ func (f *feed) push() {
 	}
 	f.now = nil
 	f.size = min(max(f.size*8, 1<<10), batchBytes)
+}
+
+// beat asks behind the reply. A connection that is lost shows when it is read.
+func (f *feed) beat(now time.Time) {
+	_ = f.conn.Beat()
+	f.shown = now
 }
 
 // wait hands the batch over when there is room. False: more goes into it.
@@ -183,7 +193,7 @@ func (f *feed) wait() bool {
 			f.lossy = true
 			return true
 		case <-beat.C:
-			_ = f.conn.Beat() // a connection that is lost shows when it is read
+			f.beat(time.Now())
 			continue
 		case <-patience.C:
 		}
@@ -210,7 +220,7 @@ func (f *feed) run(ctx context.Context, k *call, behind *feed) {
 		close(f.full)
 		return
 	}
-	f.sent = true
+	f.sent, f.shown = true, time.Now()
 	own := f.own
 	if f.branch != nil {
 		own = append(f.branch.open(), own...)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"slices"
 	"strings"
@@ -324,4 +325,55 @@ func TestMergedRowsHaveOneTimeAndAllWarnings(t *testing.T) {
 			tw.proxy.query("ROLLBACK")
 		}
 	})
+}
+
+// A client that takes rows steadily but slowly, and one that stops for longer than the lease: the shard has long sent
+// all, and must not end the transaction.
+func TestLeaseOfAShardWhoseClientIsSlow(t *testing.T) {
+	o := twoMariaDB()
+	o.lease = 2 * time.Second
+	w := newWorld(t, o)
+	ids := w.bank()
+	db := w.open("bank")
+	exec(t, db, "CREATE TABLE line (account INT, n INT, pad CHAR(180) NOT NULL, PRIMARY KEY (account, n)) CHARACTER SET latin1 ENGINE=InnoDB")
+	const lines = 1 << 16 // 12 MB: more than the client's socket holds, not more than the proxy's
+	for i, id := range ids[:2] {
+		exec(t, db, fmt.Sprintf("INSERT INTO line VALUES (%d, 0, REPEAT('p',180))", id))
+		for have := 1; have < lines; have *= 2 {
+			exec(t, w.direct(i), fmt.Sprintf("INSERT INTO bank.line SELECT account, n+%d, pad FROM bank.line", have))
+		}
+	}
+	b := dialBareAs(t, w.addr, "app", "secret", wire.ClientCapabilities)
+	if err := b.conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		t.Fatal(err)
+	}
+	for i, read := range []struct {
+		sql   string
+		rows  int
+		each  int
+		pause time.Duration
+	}{
+		{fmt.Sprintf("SELECT * FROM line WHERE account=%d", ids[0]), lines, 128 << 10, 100 * time.Millisecond},
+		{fmt.Sprintf("SELECT * FROM line WHERE account=%d", ids[0]), lines, 5 << 20, 4 * time.Second},
+		{"SELECT * FROM line ORDER BY n, account", 2 * lines, 128 << 10, 50 * time.Millisecond},
+		{"SELECT * FROM line ORDER BY n, account", 2 * lines, 9 << 20, 4 * time.Second},
+	} {
+		for _, q := range []string{"USE bank", "BEGIN", fmt.Sprintf("UPDATE account SET balance=balance+5 WHERE id IN (%d,%d)", ids[0], ids[1])} {
+			if a := b.query(q); a.err != nil {
+				t.Fatal(a.err)
+			}
+		}
+		began := time.Now()
+		rows, _ := b.trickle(read.sql, read.each, read.pause)
+		t.Logf("%s: %d rows in %v", read.sql, rows, time.Since(began).Round(time.Millisecond))
+		if rows != read.rows {
+			t.Errorf("%s: %d rows, want %d", read.sql, rows, read.rows)
+		}
+		if a := b.query("COMMIT"); a.err != nil {
+			t.Errorf("%s, %d bytes each %v, then COMMIT: %v", read.sql, read.each, read.pause, a.err)
+		}
+		if x, y := w.balance(0, ids[0]), w.balance(1, ids[1]); x != 105+5*i || y != x {
+			t.Errorf("%d %d", x, y)
+		}
+	}
 }

@@ -66,7 +66,9 @@ type held struct {
 }
 
 func newSession(e *engine, c *client) *session {
-	return &session{e: e, c: c, stmts: map[uint32]*statement{}, idle: time.Now()}
+	s := &session{e: e, c: c, stmts: map[uint32]*statement{}, idle: time.Now()}
+	c.stall = &stall{s: s}
+	return s
 }
 
 // begin implements conversation.

@@ -102,7 +102,10 @@ func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 // sink writes to a client's socket. A client that takes nothing for writePatience
 // is given up: its session would hold connections and locks for ever.
-type sink struct{ conn net.Conn }
+type sink struct {
+	conn net.Conn
+	c    *client
+}
 
 const writePatience = time.Minute
 
@@ -110,6 +113,9 @@ const writePatience = time.Minute
 func (s *sink) Write(p []byte) (int, error) {
 	if err := s.conn.SetWriteDeadline(time.Now().Add(writePatience)); err != nil {
 		return 0, err
+	}
+	if k := s.c.stall; k != nil && k.begin() {
+		defer k.end()
 	}
 	n, err := s.conn.Write(p)
 	if err != nil {

@@ -76,7 +76,10 @@ func (s *session) guardWith(ctx context.Context, w *watcher, work func(context.C
 		w.slow = s.began.Add(limit)
 	}
 	timer := time.AfterFunc(watchAfter, func() { w.run(ctx) })
+	outer := s.c.stall.guarded
+	s.c.stall.guarded = true
 	work(inner)
+	s.c.stall.guarded = outer
 	if timer.Stop() {
 		return nil
 	}
