@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -270,7 +271,7 @@ func (w *chaos) heal() {
 	}
 }
 
-// supervise starts proxies again that have ended by themselves, as every service manager does.
+// supervise starts proxies and shards again that have ended by themselves, as every service manager does.
 func (w *chaos) supervise(ctx context.Context) {
 	for ctx.Err() == nil {
 		for _, p := range w.proxies {
@@ -286,11 +287,36 @@ func (w *chaos) supervise(ctx context.Context) {
 			}
 			p.busy.giveBack(false, ended)
 		}
+		for _, s := range w.shards {
+			if s.busy.take(false) {
+				s.busy.giveBack(false, w.revive(s))
+			}
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(300 * time.Millisecond):
 		}
 	}
+}
+
+// revive starts a server again that has ended by itself, and reports whether it had.
+func (w *chaos) revive(s *chaosShard) bool {
+	if s.server.PID() != 0 {
+		return false
+	}
+	w.figures.count(&w.figures.crashes)
+	w.trace.note("shard %s has ended by itself", s.name)
+	log, err := os.ReadFile(s.server.ErrorLog())
+	if err != nil {
+		w.t.Error(err)
+	}
+	w.t.Logf("shard %s (%s) has ended by itself:\n%s", s.name, s.server.Engine(), log[max(0, len(log)-20000):])
+	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
+	defer cancel()
+	if err := s.server.Restart(ctx); err != nil {
+		w.t.Errorf("restart %s: %v", s.name, err)
+	}
+	return true
 }
 
 // define changes definitions while they are used. What was executed on a part of the shards only is repeated, as the

@@ -27,7 +27,8 @@ type chaosFigures struct {
 	definitions int
 	refusals    map[string]int // of definitions, by number
 	operated    int
-	exits       int
+	exits       int // of proxies
+	crashes     int // of shards
 	violations  int
 	doubt       time.Duration // the longest
 	doubts      int
@@ -190,6 +191,7 @@ func (f *chaosFigures) String() string {
 	row("statements of unaffected clients; longest; errors", fmt.Sprintf("%d; %v (%s); %s", f.calm, f.stall.Round(time.Millisecond), f.stallAt, list(f.disturbed)))
 	row("longest time from the last fault until nothing was left", f.settling.Round(time.Millisecond))
 	row("proxies that ended by themselves", f.exits)
+	row("servers that ended by themselves", f.crashes)
 	return b.String()
 }
 

@@ -358,6 +358,32 @@ func TestEachStatementOfAPacketCounts(t *testing.T) {
 	})
 }
 
+// A rule that has chosen its command and waits for the reply is disarmed like any other.
+func TestDisarmedRuleDoesNotActOnALateReply(t *testing.T) {
+	onBoth(t, func(t *testing.T, b *bench) {
+		hooked := make(chan struct{})
+		a := b.relay.Arm(faultwire.Rule{Verb: faultwire.Other, Match: func(c faultwire.Command) bool { return strings.Contains(c.SQL, "SLEEP") },
+			Side: faultwire.After, Hook: func() { close(hooked) }})
+		c := b.connect()
+		done := make(chan error, 1)
+		go func() { done <- c.execute("DO SLEEP(1)") }()
+		time.Sleep(300 * time.Millisecond) // the command is on its way
+		if a.Disarm() {
+			t.Fatal("the rule acted before the reply")
+		}
+		if err := <-done; err != nil {
+			t.Errorf("the reply did not go on: %v", err)
+		}
+		select {
+		case <-hooked:
+			t.Error("the rule acted after it was disarmed")
+		case <-a.Fired():
+			t.Error("the rule says that it acted")
+		default:
+		}
+	})
+}
+
 func TestRuleCountsAndChoosesItsConnections(t *testing.T) {
 	onBoth(t, func(t *testing.T, b *bench) {
 		second := b.relay.Arm(faultwire.Rule{Verb: faultwire.Begin, Nth: 2, From: faultwire.Session, Side: faultwire.Before})

@@ -90,6 +90,7 @@ type Armed struct {
 	mu      sync.Mutex
 	matched int // guarded by mu
 	spent   bool
+	off     bool // disarmed before it acted
 	command Command
 }
 
@@ -114,8 +115,9 @@ func (a *Armed) Done() <-chan struct{} { return a.done }
 // Release ends the hold; before the rule acts it makes the hold a pause of no length.
 func (a *Armed) Release() { a.release.Do(func() { close(a.released) }) }
 
-// Disarm takes the rule out of action; it does not undo or end what has begun
-// (see Release). It reports whether the rule had begun to act.
+// Disarm takes the rule out of action, also one that has chosen its command and
+// waits for the reply; it does not undo or end what has begun (see Release). It
+// reports whether the rule had begun to act: after false it never will.
 func (a *Armed) Disarm() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -124,6 +126,7 @@ func (a *Armed) Disarm() bool {
 	case <-a.fired:
 		return true
 	default:
+		a.off = true
 		return false
 	}
 }
@@ -156,10 +159,22 @@ func (a *Armed) claim(c Command) (statement int, ok bool) {
 	return 0, false
 }
 
+// begin says that the rule acts, unless it was disarmed since it chose its command.
+func (a *Armed) begin() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.off {
+		close(a.fired)
+	}
+	return !a.off
+}
+
 // act runs the rule and says what to do with what is held. gone is closed when
 // the relay is closed: nobody waits longer than that.
 func (a *Armed) act(client io.Closer, gone <-chan struct{}) Then {
-	close(a.fired)
+	if !a.begin() {
+		return Forward
+	}
 	defer close(a.done)
 	if a.rule.Sever {
 		_ = client.Close()
