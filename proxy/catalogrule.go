@@ -35,7 +35,7 @@ func (b *builder) configuredRule(ctx context.Context, t *plan.Table) (route.Rule
 func (e *engine) weigh(ctx context.Context, requests []plan.WeightRequest) error {
 	var failed error
 	for _, n := range e.order {
-		err := e.weighAt(ctx, e.shards[n].own, requests)
+		err := e.weighAt(ctx, n, requests)
 		if err == nil {
 			return nil
 		}
@@ -44,7 +44,8 @@ func (e *engine) weigh(ctx context.Context, requests []plan.WeightRequest) error
 	return failed
 }
 
-func (e *engine) weighAt(ctx context.Context, pool *backend.Pool, requests []plan.WeightRequest) error {
+func (e *engine) weighAt(ctx context.Context, n xa.ShardID, requests []plan.WeightRequest) error {
+	pool := e.shards[n].own
 	conn, err := pool.Get(ctx, backend.State{})
 	if err != nil {
 		return err
@@ -52,7 +53,7 @@ func (e *engine) weighAt(ctx context.Context, pool *backend.Pool, requests []pla
 	defer pool.Put(conn)
 	for _, r := range requests {
 		if err := e.weights.ask(ctx, conn, r); err != nil {
-			return err
+			return e.unanswered(n, conn, err)
 		}
 	}
 	return nil

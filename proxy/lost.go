@@ -143,6 +143,15 @@ func (s *session) untouched(ctx context.Context, n xa.ShardID, b *branch, err er
 	return s.lostConnection(ctx, n, err)
 }
 
+// unanswered is the error of a question that executes nothing: when its connection
+// was lost, the shard is taken to be down.
+func (e *engine) unanswered(n xa.ShardID, conn *backend.Conn, err error) error {
+	if err == nil || !conn.Broken() || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &backend.DownError{Shard: n, Name: e.name(n), Cause: err, Since: time.Now()}
+}
+
 // lost rolls the transaction back whose branch lost its connection.
 func (s *session) lost(ctx context.Context, b *branch, err error) error {
 	s.rollback(ctx)

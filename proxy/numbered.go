@@ -139,7 +139,10 @@ func (s *session) firstInserted(ctx context.Context, k *call, out *relay) (uint6
 		if gone := s.guard(ctx, nil, func(ctx context.Context) { row, err = selectOne(ctx, b.conn, query) }); gone != nil {
 			return 0, gone
 		}
-		if err != nil {
+		switch {
+		case err != nil && b.conn.Broken():
+			return 0, s.lost(ctx, b, err)
+		case err != nil:
 			return 0, err
 		}
 		if row[0] == nil {

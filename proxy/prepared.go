@@ -73,7 +73,7 @@ func forwarded(p *plan.Plan) bool {
 func (s *session) shape(ctx context.Context, p *plan.Plan, sql string) (backend.Stmt, error) {
 	n, held := s.shapeShard(p)
 	var out backend.Stmt
-	ask := func(conn *backend.Conn) error {
+	ask := func(n xa.ShardID, conn *backend.Conn) error {
 		var err error
 		why := s.guard(ctx, []*backend.Conn{conn}, func(ctx context.Context) {
 			if err = conn.Sync(ctx, s.want()); err != nil {
@@ -87,10 +87,13 @@ func (s *session) shape(ctx context.Context, p *plan.Plan, sql string) (backend.
 		if why != nil && !errors.Is(why, errStopped) {
 			return why
 		}
-		return err
+		if conn == held {
+			return err
+		}
+		return s.e.unanswered(n, conn, err)
 	}
 	if held != nil {
-		err := ask(held)
+		err := ask(n, held)
 		return out, s.unshaped(ctx, held, err)
 	}
 	try := func(n xa.ShardID) error { return s.askAt(ctx, n, ask) }
@@ -103,23 +106,34 @@ func (s *session) shape(ctx context.Context, p *plan.Plan, sql string) (backend.
 }
 
 // askAt asks a question that executes nothing: on a connection for sessions, where
-// an execution would find the statement prepared, unless that means to wait.
-func (s *session) askAt(ctx context.Context, n xa.ShardID, ask func(*backend.Conn) error) error {
+// an execution would find the statement prepared, unless that means to wait. When
+// that connection was lost without a sign of it, as by a restart, another is asked.
+func (s *session) askAt(ctx context.Context, n xa.ShardID, ask func(xa.ShardID, *backend.Conn) error) error {
+	lost, err := s.askOnce(ctx, n, ask)
+	if lost && ctx.Err() == nil {
+		_, err = s.askOnce(ctx, n, ask)
+	}
+	return err
+}
+
+// askOnce reports, too, whether the connection was lost while it was asked.
+func (s *session) askOnce(ctx context.Context, n xa.ShardID, ask func(xa.ShardID, *backend.Conn) error) (lost bool, err error) {
 	conn, err := s.takeWithin(ctx, n, 0)
 	var busy *backend.BusyError
 	if errors.As(err, &busy) {
 		pool := s.e.shards[n].own
 		if conn, err = pool.Get(ctx, s.want()); err != nil {
-			return err
+			return false, err
 		}
 		defer pool.Put(conn)
-		return ask(conn)
+	} else if err != nil {
+		return false, err
+	} else {
+		defer s.give(ctx, n, conn)
 	}
-	if err != nil {
-		return err
-	}
-	defer s.give(ctx, n, conn)
-	return ask(conn)
+	err = ask(n, conn)
+	var down *backend.DownError
+	return errors.As(err, &down), err
 }
 
 // shapeShard chooses a shard that has the statement's tables, and the session's

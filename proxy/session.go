@@ -331,7 +331,7 @@ func (s *session) check(ctx context.Context, want backend.State) error {
 			return err
 		}
 		defer pool.Put(conn)
-		return conn.Sync(ctx, want)
+		return s.e.unanswered(n, conn, conn.Sync(ctx, want))
 	})
 }
 

@@ -49,7 +49,7 @@ func (w *weights) add(r plan.WeightRequest, v weight) {
 
 // weigh asks a shard for the weights of strings.
 func (s *session) weigh(ctx context.Context, requests []plan.WeightRequest) error {
-	return s.anywhere(ctx, func(n xa.ShardID) error { return s.e.weighAt(ctx, s.e.shards[n].own, requests) })
+	return s.anywhere(ctx, func(n xa.ShardID) error { return s.e.weighAt(ctx, n, requests) })
 }
 
 func (w *weights) ask(ctx context.Context, conn *backend.Conn, r plan.WeightRequest) error {

@@ -240,6 +240,7 @@ func (c *conn) newExchange(f frame) *exchange {
 		x.command.Verbs = Classify(x.command.SQL)
 	case comStmtPrepare:
 		x.command.SQL = string(p[1:])
+		x.command.Verbs = []Verb{Ask}
 	case comStmtExecute, comStmtBulkExecute:
 		id := cursor{p: p[1:]}
 		x.command.SQL = c.texts[id.uint32()]

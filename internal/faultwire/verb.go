@@ -20,6 +20,7 @@ const (
 	XARollback      // XA ROLLBACK
 	Recover         // XA RECOVER
 	Ping            // COM_PING
+	Ask             // COM_STMT_PREPARE, whatever its text
 )
 
 func (v Verb) String() string {
@@ -50,6 +51,8 @@ func (v Verb) String() string {
 		return "XA RECOVER"
 	case Ping:
 		return "PING"
+	case Ask:
+		return "statement PREPARE"
 	}
 	return "invalid verb"
 }
