@@ -153,7 +153,7 @@ func (tr *chaosTrace) sent(e faultwire.Event) {
 		switch v {
 		case faultwire.Commit, faultwire.XACommit, faultwire.OnePhase, faultwire.Rollback, faultwire.XARollback:
 			*c = chaosConn{} // what follows belongs to another transaction
-		case faultwire.Other, faultwire.Begin, faultwire.Start, faultwire.End, faultwire.Prepare, faultwire.Claim, faultwire.Recover, faultwire.Ping:
+		case faultwire.Other, faultwire.Begin, faultwire.Start, faultwire.End, faultwire.Prepare, faultwire.Claim, faultwire.Recover, faultwire.Ping, faultwire.Ask:
 		}
 	}
 }
@@ -174,7 +174,7 @@ func (tr *chaosTrace) answered(e faultwire.Event) {
 			delete(tr.doubt, key)
 		}
 	case faultwire.Other, faultwire.Begin, faultwire.Start, faultwire.End, faultwire.Claim, faultwire.Commit, faultwire.OnePhase,
-		faultwire.Rollback, faultwire.Recover, faultwire.Ping:
+		faultwire.Rollback, faultwire.Recover, faultwire.Ping, faultwire.Ask:
 	}
 }
 
