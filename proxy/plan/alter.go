@@ -156,7 +156,7 @@ func (d *definition) addedConstraint(t *Table, c *ast.Constraint) error {
 	}
 	for _, u := range added.Unique {
 		if !containsFold(u.Columns, t.Rule.Column()) {
-			return unsupported("UNIQUE key "+u.Name+" of "+t.Name+" without the sharding key "+t.Rule.Column(), "add the key to it: a shard knows its own rows only")
+			return lacksKey(t, u, t.Rule.Column())
 		}
 	}
 	return nil

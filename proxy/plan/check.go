@@ -188,7 +188,7 @@ func Check(t *Table) error {
 	}
 	for _, u := range t.Unique {
 		if !containsFold(u.Columns, c.Name) {
-			return unsupported("UNIQUE key "+u.Name+" of "+t.Name+" without the sharding key "+c.Name, "add the key to it: a shard knows its own rows only")
+			return lacksKey(t, u, c.Name)
 		}
 	}
 	return nil

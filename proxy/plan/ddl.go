@@ -74,6 +74,9 @@ func (d *definition) statement(node ast.StmtNode, word string) error {
 	case *ast.DropDatabaseStmt:
 		return d.schema(DDLDropSchema, n.Name.O)
 	}
+	if _, rename := node.(*ast.RenameTableStmt); rename {
+		return unsupported("RENAME TABLE", "create a table of the new name, copy the rows, drop the old one")
+	}
 	return unsupported(word+" of this kind ("+nodeName(node)+")", "")
 }
 
@@ -220,7 +223,15 @@ func uniqueAdded(t *Table, name string, parts []*ast.IndexPartSpecification) err
 	if t.Rule.Kind() != route.RuleSharded || containsFold(fullColumns(parts), t.Rule.Column()) {
 		return nil
 	}
-	return unsupported("UNIQUE key "+name+" of "+t.Name+" without the sharding key "+t.Rule.Column(), "add the key to it: a shard knows its own rows only")
+	return lacksKey(t, Unique{Name: name}, t.Rule.Column())
+}
+
+// lacksKey refuses a unique key. One without a name is told by its columns.
+func lacksKey(t *Table, u Unique, key string) error {
+	if u.Name == "" {
+		u.Name = "(" + strings.Join(u.Columns, ", ") + ")"
+	}
+	return unsupported("UNIQUE key "+u.Name+" of "+t.Name+" without the sharding key "+key, "add the key to it: a shard knows its own rows only")
 }
 
 // fullColumns are the columns that a key has in full, not as a prefix.
