@@ -24,6 +24,7 @@ type diffWorld struct {
 	shards     []*peer // directly
 	comparer   comparer
 	login      func(foundRows bool) (*peer, error) // at the one server
+	single     string                              // the one server, as a driver's DSN
 	foundRows  bool                                // sessions ask for matched rows
 }
 
@@ -53,6 +54,7 @@ func newDiffWorld(t *testing.T, e launch.Engine, count int) *diffWorld {
 	w := &diffWorld{t: t, engine: e, count: count}
 	w.process = c.newProxy(t, "diff", proxySettings{node: 1, shards: dsns, tables: placements})
 	w.process.up()
+	w.single = ref.server.DSN()
 	w.login = func(foundRows bool) (*peer, error) {
 		return dialPeer(ref.server.Addr(), ref.server.User(), ref.server.Password(), foundRows)
 	}

@@ -20,6 +20,7 @@ type call struct {
 	sql    string
 	stmt   *statement // nil: sent as text
 	params []wire.Param
+	types  string // of params, as paramTypes has them
 	// numbering and ids are of a statement that gives ids to rows, once it is bound.
 	numbering *plan.Numbering
 	ids       []uint64
@@ -156,7 +157,7 @@ func (r *reply) prepared(ctx context.Context, k *call, conn *backend.Conn, own [
 			return err
 		}
 	}
-	stmt, err := conn.Prepare(ctx, part.SQL)
+	stmt, err := conn.PrepareFor(ctx, part.SQL, k.typesOf(part))
 	if err != nil {
 		if errors.As(err, &r.refused) {
 			return nil
@@ -164,7 +165,12 @@ func (r *reply) prepared(ctx context.Context, k *call, conn *backend.Conn, own [
 		return err
 	}
 	out.skip = 0
-	_, err = r.relay(ctx, conn, wire.AppendExecute(nil, stmt.ID, k.chosen(part)), out)
+	params := k.chosen(part)
+	id := *stmt
+	_, err = r.relay(ctx, conn, wire.AppendExecute(nil, id.ID, params), out)
+	if conn.Flavor() == xamysql.FlavorMySQL && converts(params) {
+		conn.Unprepare(&id)
+	}
 	return err
 }
 

@@ -20,6 +20,7 @@ func (s *session) choose(ctx context.Context, k *call, t plan.Targets) ([]plan.P
 	look := &call{plan: c.Plan, sql: c.SQL}
 	if len(c.Params) > 0 {
 		look.stmt = k.stmt
+		look.types = k.typesOf(plan.Part{Params: c.Params})
 		for _, n := range c.Params {
 			look.params = append(look.params, k.params[n])
 		}

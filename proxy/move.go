@@ -257,7 +257,7 @@ func (c *carrier) store(n int) {
 	width := len(c.columns)
 	row := "(" + strings.Repeat("?,", width-1) + "?)"
 	conn := c.to.conn
-	stmt, err := conn.Prepare(c.ctx, c.move.Insert+strings.Repeat(row+",", n-1)+row)
+	stmt, err := conn.PrepareFor(c.ctx, c.move.Insert+strings.Repeat(row+",", n-1)+row, "carried")
 	if err != nil {
 		c.err = c.said(err)
 		return

@@ -18,6 +18,7 @@ type statement struct {
 	sql    string
 	schema string
 	params *wire.Parameters
+	types  paramTypes
 	broken error // long data that cannot be: told at the next execution
 }
 
@@ -194,7 +195,7 @@ func (s *session) execute(ctx context.Context, payload []byte) error {
 	if st.schema != s.set.state.Schema && st.schema != "" {
 		s.schema = &st.schema
 	}
-	return s.run(ctx, &call{plan: p, sql: st.sql, stmt: st, params: e.Params})
+	return s.run(ctx, &call{plan: p, sql: st.sql, stmt: st, params: e.Params, types: st.types.note(e.Params)})
 }
 
 // longData takes COM_STMT_SEND_LONG_DATA, which has no answer.

@@ -8,6 +8,7 @@ import (
 
 	"xaproxy/proxy/wire"
 	"xaproxy/xa"
+	"xaproxy/xa/xamysql"
 )
 
 // Stmt is a prepared statement of a connection.
@@ -24,6 +25,7 @@ type statementKey struct {
 	schema                               string
 	sqlMode, charset, collation, results Setting
 	text                                 string
+	types                                string // of the parameters; "" before the first execution
 }
 
 // statements is a cache of prepared statements, least recently used out first.
@@ -50,6 +52,26 @@ func (s *statements) find(k statementKey) *Stmt {
 	}
 	s.order.MoveToFront(e)
 	return &e.Value.(*cachedStmt).stmt
+}
+
+// findFor finds the statement of a key with types, else takes one that was not
+// executed yet.
+func (s *statements) findFor(k statementKey) *Stmt {
+	if stmt := s.find(k); stmt != nil || k.types == "" {
+		return stmt
+	}
+	fresh := k
+	fresh.types = ""
+	e := s.byKey[fresh]
+	if e == nil {
+		return nil
+	}
+	delete(s.byKey, fresh)
+	s.byKey[k] = e
+	s.order.MoveToFront(e)
+	cached := e.Value.(*cachedStmt)
+	cached.key = k
+	return &cached.stmt
 }
 
 func (s *statements) add(k statementKey, stmt Stmt) *Stmt {
@@ -100,12 +122,23 @@ func (c *Conn) frameClosings() {
 // error's chain, and the connection is as good as before. The Stmt is valid
 // until the next call of Prepare.
 func (c *Conn) Prepare(ctx context.Context, sql string) (*Stmt, error) {
+	return c.PrepareFor(ctx, sql, "")
+}
+
+// PrepareFor is Prepare for an execution with parameters of these types, in any
+// notation: a statement that was executed with others is not used. MySQL from
+// 8.0.22 on gives parameters the types of an execution and converts the strings of
+// later ones to these (manual, PREPARE); MariaDB takes them as they come.
+func (c *Conn) PrepareFor(ctx context.Context, sql, types string) (*Stmt, error) {
+	if c.flavor != xamysql.FlavorMySQL {
+		types = ""
+	}
 	if err := c.begin(ctx); err != nil {
 		return nil, err
 	}
 	key := statementKey{schema: c.have.Schema, sqlMode: c.have.SQLMode,
-		charset: c.have.CharsetClient, collation: c.have.Collation, results: c.have.CharsetResults, text: sql}
-	if stmt := c.stmts.find(key); stmt != nil && !c.unknown {
+		charset: c.have.CharsetClient, collation: c.have.Collation, results: c.have.CharsetResults, text: sql, types: types}
+	if stmt := c.stmts.findFor(key); stmt != nil && !c.unknown {
 		return stmt, nil
 	}
 	if len(sql) >= c.o.MaxPacket {

@@ -185,6 +185,17 @@ func TestPreparedStatements(t *testing.T) {
 		if _, err := c.Prepare(t.Context(), "SELEC"); !errors.As(err, &e) || e.Number != 1064 || xa.EffectOf(err) != xa.EffectNone {
 			t.Errorf("syntax error: %v", err)
 		}
+		// Parameters of other types are another statement on MySQL, but for one that was not executed.
+		own, err := c.PrepareFor(t.Context(), "SELECT ?+1 AS n, ?", "a")
+		if err != nil || own.ID != id {
+			t.Errorf("a statement that was not executed with types is not used: %+v, %v", own, err)
+		}
+		if again, err := c.PrepareFor(t.Context(), "SELECT ?+1 AS n, ?", "a"); err != nil || again.ID != id {
+			t.Errorf("not from the cache: %+v, %v", again, err)
+		}
+		if other, err := c.PrepareFor(t.Context(), "SELECT ?+1 AS n, ?", "b"); err != nil || (other.ID == id) != (c.Flavor() == xamysql.FlavorMariaDB) {
+			t.Errorf("with other types: %+v, %v", other, err)
+		}
 		// Another schema is another statement.
 		if err := c.Sync(t.Context(), backend.State{Schema: "backend"}); err != nil {
 			t.Fatal(err)
