@@ -95,6 +95,8 @@ type reply struct {
 	// early: an own statement in front of the client's was refused, and the
 	// client's was not executed.
 	early bool
+	// whole: the refused statement is the client's, not a part of it.
+	whole bool
 	// clockRuns: the relay's clock was let go at the connection.
 	clockRuns bool
 	// stopped is why the session's watcher ended it.

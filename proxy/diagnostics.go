@@ -20,6 +20,9 @@ type diagnostics struct {
 	list []condition
 	told uint64      // how many warnings the shards have told of; they keep fewer
 	own  []condition // of the proxy itself
+	// refusal is the error of the one server that executed the statement; what it
+	// lists has the warnings before the error, and the error.
+	refusal *wire.ServerError
 }
 
 type condition struct {
@@ -99,8 +102,30 @@ func (s *session) saidOnce(out *relay, rows [][]*string) [][]*string {
 	return kept
 }
 
+// noteRefusal takes what a server lists after an error: it stays at the
+// connection for now.
+func (d *diagnostics) noteRefusal(conn *backend.Conn, e *wire.ServerError) {
+	*d = diagnostics{conn: conn, refusal: e}
+}
+
+// fail is the error that the client is told. When it is the server's own word,
+// the server's list stands.
 func (d *diagnostics) fail(e *Error) {
-	*d = diagnostics{own: []condition{{level: "Error", number: uint64(e.Number), message: e.Message}}}
+	own := []condition{{level: "Error", number: uint64(e.Number), message: e.Message}}
+	switch r := d.refusal; {
+	case r == nil || r.Number != e.Number || r.Message != e.Message:
+		*d = diagnostics{own: own}
+	case d.conn == nil && len(d.list) == 0:
+		d.own = own
+	}
+}
+
+// lose gives up what the connection lists.
+func (d *diagnostics) lose() {
+	d.conn = nil
+	if e := d.refusal; e != nil {
+		d.own = []condition{{level: "Error", number: uint64(e.Number), message: e.Message}}
+	}
 }
 
 func (d *diagnostics) warn(e *Error) {
@@ -117,6 +142,9 @@ func (d *diagnostics) fetch(ctx context.Context) error {
 	rows, err := d.ask(ctx)
 	if err == nil {
 		d.take(flavor, rows, nil)
+	}
+	if len(d.list) == 0 {
+		d.lose()
 	}
 	return err
 }

@@ -229,7 +229,10 @@ func (s *session) alone(ctx context.Context, k *call, part plan.Part) (*relay, e
 		s.give(ctx, n, conn)
 		return nil, r.stopped
 	case r.refused != nil:
-		s.give(ctx, n, conn)
+		if !r.early {
+			s.diag.noteRefusal(conn, r.refused)
+		}
+		s.keepOrGive(ctx, n, conn)
 		return nil, r.refused
 	}
 	s.noteInsertID(ctx, k, conn, out)
@@ -295,6 +298,7 @@ func (s *session) runBranch(ctx context.Context, k *call, part plan.Part, out *r
 	case r.stopped != nil && !errors.Is(r.stopped, errStopped):
 		return b, r.stopped
 	case r.refused != nil:
+		r.whole = !out.several
 		return b, s.refused(ctx, b, r)
 	}
 	s.noteInsertID(ctx, k, b.conn, out)

@@ -56,13 +56,25 @@ func (s *session) refused(ctx context.Context, b *branch, r reply) error {
 		s.rollback(ctx)
 		return r.refused
 	}
-	if err := ping(ctx, b.conn); err != nil {
+	if err := s.probe(ctx, b.conn, r); err != nil {
 		return s.lost(ctx, b, err)
 	}
 	if b.conn.InTransaction() {
 		return r.refused
 	}
 	return s.vanished(ctx, b, r.refused)
+}
+
+// probe asks a connection whose statement was refused for its flags, and with
+// the same question for what the client may ask next.
+func (s *session) probe(ctx context.Context, conn *backend.Conn, r reply) error {
+	if !r.whole {
+		return ping(ctx, conn)
+	}
+	s.diag.noteRefusal(conn, r.refused)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingPatience)
+	defer cancel()
+	return s.diag.fetch(ctx)
 }
 
 // stillOpen checks after an OK that the branch, whose flags it carried, and the

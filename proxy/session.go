@@ -335,6 +335,32 @@ func (s *session) check(ctx context.Context, want backend.State) error {
 	})
 }
 
+// checkMode is check for a SET of sql_mode: MySQL warns of modes that go only
+// together, also when the value is what it was.
+func (s *session) checkMode(ctx context.Context, want backend.State) error {
+	other := want
+	if other.SQLMode = backend.Want(""); other.SQLMode == want.SQLMode {
+		other.SQLMode = backend.Want("ANSI_QUOTES")
+	}
+	return s.anywhere(ctx, func(n xa.ShardID) error {
+		pool := s.e.shards[n].own
+		conn, err := pool.Get(ctx, other)
+		if err != nil {
+			return err
+		}
+		defer pool.Put(conn)
+		if err := s.e.unanswered(n, conn, conn.Sync(ctx, other)); err != nil {
+			return err
+		}
+		warned, err := conn.SyncWarned(ctx, want)
+		if err != nil || warned == 0 {
+			return s.e.unanswered(n, conn, err)
+		}
+		s.diag.conn, s.diag.told = conn, uint64(warned)
+		return s.e.unanswered(n, conn, s.diag.fetch(ctx))
+	})
+}
+
 // anywhere calls f for the first shard that answers, in order of numbers.
 func (s *session) anywhere(ctx context.Context, f func(xa.ShardID) error) error {
 	var first error

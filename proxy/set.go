@@ -5,13 +5,14 @@ import (
 
 	"xaproxy/proxy/backend"
 	"xaproxy/proxy/plan"
+	"xaproxy/proxy/wire"
 )
 
 // setStatement is SET. All of it happens or nothing: a shard has accepted the
 // values before the client is told OK.
 func (s *session) setStatement(ctx context.Context, k *call) error {
 	forwarded := false
-	tracked := false
+	tracked, mode := false, false
 	next, once := s.set, s.once
 	known := s.e.catalog.current()
 	for _, a := range k.plan.Set {
@@ -32,7 +33,7 @@ func (s *session) setStatement(ctx context.Context, k *call) error {
 		if err != nil {
 			return s.tell(err)
 		}
-		tracked = true
+		tracked, mode = true, mode || a.Variable == plan.VarSQLMode
 	}
 	if forwarded && tracked {
 		return s.tell(fail(codeUnsupported, "SET of user variables and of settings in one statement; use two"))
@@ -40,7 +41,11 @@ func (s *session) setStatement(ctx context.Context, k *call) error {
 	if forwarded {
 		return s.targets(ctx, k)
 	}
-	if err := s.check(ctx, next.state); err != nil {
+	check := s.check
+	if mode {
+		check = s.checkMode
+	}
+	if err := check(ctx, next.state); err != nil {
 		return s.tell(err)
 	}
 	commits := next.autocommit && !s.set.autocommit && s.tx != nil
@@ -49,7 +54,7 @@ func (s *session) setStatement(ctx context.Context, k *call) error {
 	if commits {
 		return s.answerWarned(s.commit(ctx))
 	}
-	return s.answer(nil)
+	return s.ok(wire.OK{Warnings: uint16(min(s.diag.told, maxConditions))})
 }
 
 // setOnce is SET TRANSACTION for the next transaction.

@@ -235,6 +235,6 @@ func (s *session) forget(conn *backend.Conn) {
 		s.trail.insertConn, s.trail.insertUnsure, s.trail.insertLost = nil, false, !s.trail.insertKnown
 	}
 	if s.diag.conn == conn {
-		s.diag.conn = nil
+		s.diag.lose()
 	}
 }

@@ -90,7 +90,7 @@ func (g *gather) Row(p []byte) error {
 }
 
 func (g *gather) End(ok wire.OK, _ bool) error {
-	g.results = append(g.results, xamysql.Result{Status: uint16(ok.Status), Affected: ok.Affected, Rows: g.rows})
+	g.results = append(g.results, xamysql.Result{Status: uint16(ok.Status), Affected: ok.Affected, Warnings: ok.Warnings, Rows: g.rows})
 	g.rows = nil
 	return nil
 }

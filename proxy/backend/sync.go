@@ -20,23 +20,33 @@ func (c *Conn) State() State { return c.have }
 // connection will not be reused, but a later Sync may succeed. Sync does not
 // check whether a transaction is open.
 func (c *Conn) Sync(ctx context.Context, want State) error {
+	_, err := c.SyncWarned(ctx, want)
+	return err
+}
+
+// SyncWarned is Sync. It returns how many warnings the server had about the new
+// values; SHOW WARNINGS lists them.
+func (c *Conn) SyncWarned(ctx context.Context, want State) (uint16, error) {
 	if c.have == want && !c.unknown && !c.formerID {
-		return nil
+		return 0, nil
 	}
 	cmds, err := c.difference(want)
 	if err != nil {
-		return xa.WithEffect(fmt.Errorf("session state for shard %s: %w", c.o.Name, err), xa.EffectNone)
+		return 0, xa.WithEffect(fmt.Errorf("session state for shard %s: %w", c.o.Name, err), xa.EffectNone)
 	}
 	c.syncing = true
 	replies, err := c.Exchange(ctx, cmds...)
 	c.syncing = false
 	if err != nil {
-		return fmt.Errorf("session state: %w", err)
+		return 0, fmt.Errorf("session state: %w", err)
 	}
+	warned := uint16(0)
 	for _, r := range replies {
-		if e := r.Results[len(r.Results)-1].Err; e != nil {
+		last := r.Results[len(r.Results)-1]
+		warned = last.Warnings
+		if e := last.Err; e != nil {
 			c.unknown = true
-			return fmt.Errorf("session state at shard %s: %w", c.o.Name,
+			return 0, fmt.Errorf("session state at shard %s: %w", c.o.Name,
 				&wire.ServerError{Number: e.Number, State: e.State, Message: e.Message})
 		}
 	}
@@ -45,7 +55,7 @@ func (c *Conn) Sync(ctx context.Context, want State) error {
 	if c.formerID {
 		c.insertID, c.formerID = false, false
 	}
-	return nil
+	return warned, nil
 }
 
 // initial is the command that brings a fresh session to the zero State.

@@ -72,6 +72,8 @@ func (l *lexed) canonical(dst []byte) []byte {
 		switch stand := l.charsetName(i); {
 		case stand != "":
 			dst = append(dst, stand...)
+		case l.dotted(i):
+			dst = append(append(append(dst, '('), l.text(t)...), ')')
 		case t.kind.literal():
 			dst = l.appendLiteral(dst, t)
 		default:
@@ -79,6 +81,13 @@ func (l *lexed) canonical(dst []byte) []byte {
 		}
 	}
 	return dst
+}
+
+// dotted reports whether token i is a number that ends with its dot and a word
+// follows: the parser takes the word for a name behind a dot.
+func (l *lexed) dotted(i int) bool {
+	t := l.toks[i]
+	return t.kind == tokDecimal && strings.HasSuffix(l.text(t), ".") && i+1 < len(l.toks) && l.toks[i+1].kind != tokOp
 }
 
 // charsetName returns what stands in the parser's text for token i when that

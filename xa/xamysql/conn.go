@@ -71,6 +71,7 @@ type Reply struct {
 type Result struct {
 	Status   uint16      // status flags of the final OK or EOF; 0 with Err
 	Affected uint64      // affected rows of an OK
+	Warnings uint16      // their number, as the OK or EOF tells
 	Rows     [][]*string // rows of a result set, nil elements are NULL
 	Err      *ServerError
 }
