@@ -29,6 +29,8 @@ const (
 	tidb    = "github.com/pingcap/tidb/pkg/parser"
 	yamlLib = "github.com/goccy/go-yaml"
 	cobra   = "github.com/spf13/cobra"
+	prom    = "github.com/prometheus/client_golang"
+	pires   = "github.com/pires/go-proxyproto"
 )
 
 // rooms lists every package. A package that is missing here fails the test.
@@ -45,14 +47,14 @@ var rooms = map[string]room{
 	"proxy/plan":                 {ours: []string{"proxy/route"}, others: []string{tidb}},
 	"proxy/backend":              {ours: []string{"proxy/wire", "proxy/route", "xa", "xa/xamysql"}, others: []string{goMySQL, sqlDrv}},
 	"proxy/merge":                {ours: []string{"proxy/wire", "proxy/plan"}, pure: true},
-	"proxy":                      {ours: []string{"proxy/wire", "proxy/route", "proxy/plan", "proxy/merge", "proxy/backend", "tm", "xa", "xa/xamysql"}, others: []string{goMySQL}},
+	"proxy":                      {ours: []string{"proxy/wire", "proxy/route", "proxy/plan", "proxy/merge", "proxy/backend", "tm", "xa", "xa/xamysql"}, others: []string{goMySQL, pires}},
 	"proxy/admin":                {ours: []string{"proxy", "proxy/route", "tm", "xa"}, others: []string{goMySQL}},
 	"internal/launch":            {others: []string{sqlDrv}},
 	"internal/launch/launchtest": {ours: []string{"internal/launch"}},
 	"internal/launch/fetch":      {ours: []string{"internal/launch"}},
 	"internal/faultwire":         {ours: []string{"proxy/wire"}},
 	"internal/demo":              {ours: []string{"internal/launch", "internal/faultwire"}, others: []string{sqlDrv}},
-	"internal/app":               {ours: []string{"proxy", "proxy/admin", "proxy/backend", "proxy/plan", "proxy/route", "proxy/wire", "tm", "xa", "xa/xamysql"}, others: []string{yamlLib}},
+	"internal/app":               {ours: []string{"proxy", "proxy/admin", "proxy/backend", "proxy/plan", "proxy/route", "proxy/wire", "tm", "xa", "xa/xamysql"}, others: []string{yamlLib, prom}},
 	"cmd/xaproxy":                {ours: []string{"internal/app", "internal/demo"}, others: []string{cobra}},
 	"integration":                {ours: []string{"internal/app", "internal/launch", "internal/launch/launchtest", "internal/faultwire"}, others: []string{goMySQL, sqlDrv}},
 }

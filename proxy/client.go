@@ -41,6 +41,7 @@ type client struct {
 	cancel    context.CancelCauseFunc
 
 	conn   net.Conn
+	remote net.Addr // the client's: a load balancer may have named it
 	src    *source
 	r      *wire.Reader
 	w      *wire.Writer
@@ -57,18 +58,18 @@ var errKilled = errors.New("session was killed")
 
 func newClient(s *Server, conn net.Conn, id uint32) *client {
 	c := &client{
-		id: id, srv: s, conn: conn, opened: time.Now(),
+		id: id, srv: s, conn: conn, remote: conn.RemoteAddr(), opened: time.Now(),
 		interrupt: make(chan struct{}, 1),
 	}
 	c.src = newSource(conn, c.loginTick)
-	c.r = wire.NewReader(c.src, s.port.Limits.PacketBytes)
+	c.r = wire.NewReader(c.src, s.limits().PacketBytes)
 	c.w = wire.NewWriter(&sink{conn, c})
 	return c
 }
 
 // loginTick bounds the connection phase.
 func (c *client) loginTick() (time.Time, error) {
-	end := c.opened.Add(c.srv.port.Limits.Login)
+	end := c.opened.Add(c.srv.limits().Login)
 	if time.Now().After(end) {
 		return end, errLoginTime
 	}
@@ -102,12 +103,14 @@ func (c *client) run(ctx context.Context) {
 	defer c.cancel(nil)
 	if err := c.connect(); err != nil {
 		if errors.Is(err, errLoginTime) {
-			c.farewell(fail(codeLoginTime, c.srv.port.Limits.Login).because(err))
+			c.farewell(fail(codeLoginTime, c.srv.limits().Login).because(err))
 		}
 		c.srv.port.Log.Debug("login", slog.Uint64("session", uint64(c.id)), slog.Any("err", err))
 		return
 	}
-	c.conv = c.srv.open(c)
+	if c.conv = c.srv.open(c); c.user.Health {
+		c.conv = newHandlerSession(c, healthCheck{})
+	}
 	defer c.conv.end()
 	if err := c.conv.begin(ctx); err != nil {
 		c.farewell(err)
@@ -125,14 +128,13 @@ func (c *client) run(ctx context.Context) {
 
 // connect runs the connection phase.
 func (c *client) connect() error {
-	port := &c.srv.port
-	host, _, err := net.SplitHostPort(c.conn.RemoteAddr().String())
-	if err != nil {
-		host = "localhost" // a unix socket
+	if err := c.announced(); err != nil {
+		return err
 	}
+	port := &c.srv.port
 	phase, greeting := wire.NewServerPhase(wire.ServerOptions{
 		Version: port.ServerVersion, ConnectionID: c.id, Collation: wire.CollationUTF8MB4General,
-		Host: host, TLS: port.TLS != nil, Private: c.conn.RemoteAddr().Network() == "unix", Key: port.Key,
+		Host: c.host(), TLS: port.TLS != nil, Private: c.conn.RemoteAddr().Network() == "unix", Key: port.Key,
 		Password: func(name string) (string, bool) {
 			u, ok := port.Users.Lookup(name)
 			return u.Password, ok
@@ -142,7 +144,7 @@ func (c *client) connect() error {
 	if err := phase.Run(greeting, c.r, c.w, c.startTLS); err != nil {
 		return err
 	}
-	c.r.SetLimit(port.Limits.PacketBytes)
+	c.r.SetLimit(c.srv.limits().PacketBytes)
 	c.login = phase.Login()
 	c.caps = c.login.Capabilities
 	var known bool
@@ -158,7 +160,7 @@ const loginBytes = 64 << 10
 // startTLS puts TLS under the connection.
 func (c *client) startTLS() error {
 	plain := &prefixed{Conn: c.conn, rest: append(c.r.Detach(), c.src.take()...)}
-	if err := c.conn.SetDeadline(c.opened.Add(c.srv.port.Limits.Login)); err != nil {
+	if err := c.conn.SetDeadline(c.opened.Add(c.srv.limits().Login)); err != nil {
 		return err
 	}
 	secure := tls.Server(plain, c.srv.port.TLS)
@@ -197,7 +199,7 @@ func (c *client) commands(ctx context.Context) error {
 		c.w.SetSequence(answerTo(c.r, err))
 		switch {
 		case errors.Is(err, wire.ErrPacketTooLarge):
-			return fail(codePacketTooLarge, c.srv.port.Limits.PacketBytes).because(err)
+			return fail(codePacketTooLarge, c.srv.limits().PacketBytes).because(err)
 		case err != nil:
 			return err
 		case len(p) == 0:

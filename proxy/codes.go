@@ -29,6 +29,7 @@ const (
 	codeInTransaction      uint16 = 1568
 	codeReadOnly           uint16 = 1792
 	codeMalformed          uint16 = 1835
+	codeKillElsewhere      uint16 = 17010
 	codeOutcomeUnknown     uint16 = 17001
 	codeHeuristic          uint16 = 17002
 	codePending            uint16 = 17003
@@ -107,6 +108,8 @@ var codes = []Code{ //nolint:gochecknoglobals // immutable table
 		"A statement committed on its shard by itself; recorded in xaproxy.heuristic.", RetryNever, "Compare the data of the shards that the text names."},
 	{codePending, "HY000", "PENDING", "Transaction %s is committed; shard %s receives its part when it returns",
 		"A warning, never an error: the commit is decided and durable.", RetryNever, "Nothing; SHOW WARNINGS gives gtrid and shards."},
+	{codeKillElsewhere, "HY000", "KILL_ELSEWHERE", "Session %d is not one of this proxy's: %s",
+		"Its number belongs to another proxy.", RetryNever, "Send KILL to the proxy that the text names."},
 	{codeNoKey, "HY000", "NO_SHARDING_KEY", "No sharding key: %s",
 		"The statement does not say which shard its rows belong to.", RetryLater, "Give the sharding column a value."},
 	{codeUnsupported, "HY000", "UNSUPPORTED", "Not supported across shards: %s",

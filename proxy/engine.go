@@ -26,7 +26,8 @@ type engine struct {
 	weights *weights
 	// sequences number the rows of sharded tables.
 	sequences *sequences
-	limits    Limits
+	// limits are those of the port, as they are now.
+	limits func() *Limits
 	// defaults are those of every session at every shard.
 	defaults backend.Defaults
 	// leaseStep is how often a held connection shows that it lives.
@@ -44,7 +45,7 @@ func newEngine(o Options) (*engine, error) {
 		manager: o.Manager,
 		planner: o.Planner,
 		weights: newWeights(),
-		limits:  o.Limits,
+		limits:  func() *Limits { return &o.Limits },
 		log:     o.Log,
 	}
 	if e.planner == nil {

@@ -67,9 +67,9 @@ func (s *session) shardError(err error) *Error {
 	case errors.As(err, &server):
 		return (&Error{Number: server.Number, State: server.State, Message: server.Message}).because(err)
 	case errors.As(err, &full) && full.Rows:
-		return fail(codeResultTooLarge, fmt.Sprintf("%d rows", s.e.limits.RowsBuffered), "limits.rows_buffered").because(err)
+		return fail(codeResultTooLarge, fmt.Sprintf("%d rows", s.e.limits().RowsBuffered), "limits.rows_buffered").because(err)
 	case errors.As(err, &full):
-		return fail(codeResultTooLarge, fmt.Sprintf("%d bytes", s.e.limits.BytesBuffered), "limits.bytes_buffered").because(err)
+		return fail(codeResultTooLarge, fmt.Sprintf("%d bytes", s.e.limits().BytesBuffered), "limits.bytes_buffered").because(err)
 	case errors.As(err, &inexact):
 		return fail(codeUnsupported, inexact.Construct).because(err)
 	case errors.Is(err, merge.ErrOrder):
@@ -77,7 +77,7 @@ func (s *session) shardError(err error) *Error {
 	case errors.Is(err, merge.ErrRange):
 		return fail(codeUnsupported, "an aggregate whose value is out of its type's range").because(err)
 	case errors.Is(err, wire.ErrPacketTooLarge):
-		return fail(codePacketTooLarge, s.e.limits.PacketBytes).because(err)
+		return fail(codePacketTooLarge, s.e.limits().PacketBytes).because(err)
 	case errors.Is(err, backend.ErrClosed):
 		return fail(codeShutdown).because(err)
 	case errors.Is(err, backend.ErrValue):

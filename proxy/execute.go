@@ -292,7 +292,7 @@ func (s *session) runBranch(ctx context.Context, k *call, part plan.Part, out *r
 		return b, errGone // end rolls back
 	case err != nil && errors.Is(r.stopped, errTooLong), errors.Is(r.stopped, errTooLong):
 		s.rollback(ctx)
-		return b, fail(codeTimeLimit, "open", s.e.limits.MaxTime, "transactions.max_time")
+		return b, fail(codeTimeLimit, "open", s.e.limits().MaxTime, "transactions.max_time")
 	case err != nil:
 		return b, s.lost(ctx, b, err)
 	case r.stopped != nil && !errors.Is(r.stopped, errStopped):

@@ -94,7 +94,7 @@ type feed struct {
 
 func newFeed(n xa.ShardID, part plan.Part, out *relay) *feed {
 	e := out.s.e
-	f := &feed{shard: n, part: part, out: out, most: e.limits.BytesBuffered, lease: e.leaseStep, size: 1,
+	f := &feed{shard: n, part: part, out: out, most: e.limits().BytesBuffered, lease: e.leaseStep, size: 1,
 		columns: make(chan struct{}), settled: make(chan struct{}), done: make(chan struct{}), halt: make(chan struct{}),
 		full: make(chan *batch, readAhead), free: make(chan *batch, readAhead+2)}
 	out.feed, out.shard = f, n

@@ -209,7 +209,7 @@ func (g *gathering) rows() (*merge.Rows, error) {
 			return nil, err
 		}
 	}
-	limits := g.s.e.limits
+	limits := g.s.e.limits()
 	return merge.New(g.merge, columns, merge.Options{Binary: g.k.stmt != nil, MaxRows: limits.RowsBuffered, MaxBytes: limits.BytesBuffered}, sources)
 }
 
@@ -298,7 +298,7 @@ func (g *gathering) settleBranches(ctx context.Context, out *relay, stopped erro
 	s := g.s
 	if errors.Is(stopped, errTooLong) {
 		s.rollback(ctx)
-		return fail(codeTimeLimit, "open", s.e.limits.MaxTime, "transactions.max_time")
+		return fail(codeTimeLimit, "open", s.e.limits().MaxTime, "transactions.max_time")
 	}
 	for _, f := range g.feeds {
 		var err error

@@ -31,7 +31,7 @@ func (h *handlerSession) end() {}
 
 func (h *handlerSession) publish(command, sql string) {
 	c := h.client
-	c.snapshot.Store(&Snapshot{ID: c.id, User: c.user.Name, Addr: c.conn.RemoteAddr().String(), Schema: h.schema,
+	c.snapshot.Store(&Snapshot{ID: c.id, User: c.user.Name, Addr: c.remote.String(), Schema: h.schema,
 		Command: command, Since: time.Now(), Statement: shorten(sql)})
 }
 
@@ -76,7 +76,7 @@ func (h *handlerSession) query(ctx context.Context, sql string, binary bool) err
 	defer h.publish("Sleep", "")
 	c := h.client
 	ctx, stop := h.watch(ctx)
-	t, err := h.handler.Query(ctx, Client{ID: c.id, User: c.user, Addr: c.conn.RemoteAddr().String(), Schema: h.schema}, sql)
+	t, err := h.handler.Query(ctx, Client{ID: c.id, User: c.user, Addr: c.remote.String(), Schema: h.schema}, sql)
 	if gone := stop(); gone {
 		return errGone
 	}
@@ -115,8 +115,8 @@ func (h *handlerSession) watch(ctx context.Context) (context.Context, func() boo
 
 func (h *handlerSession) prepare(sql string) error {
 	c := h.client
-	if len(h.stmts) >= c.srv.port.Limits.Statements {
-		return c.writeError(fail(codeTooManyStatements, c.srv.port.Limits.Statements))
+	if len(h.stmts) >= c.srv.limits().Statements {
+		return c.writeError(fail(codeTooManyStatements, c.srv.limits().Statements))
 	}
 	h.lastID++
 	h.stmts[h.lastID] = sql

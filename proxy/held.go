@@ -49,7 +49,7 @@ func (h *heldRows) row(payload []byte) error {
 // within a transaction this goes on without the statement, or has been rolled back
 // everywhere: then s.tx is nil.
 func (s *session) fetch(ctx context.Context, k *call, t plan.Targets) (*heldRows, error) {
-	held := &heldRows{maxRows: s.e.limits.RowsBuffered, maxBytes: s.e.limits.BytesBuffered}
+	held := &heldRows{maxRows: s.e.limits().RowsBuffered, maxBytes: s.e.limits().BytesBuffered}
 	told := s.diag
 	out, err := s.gather(ctx, k, t, held)
 	s.diag = told

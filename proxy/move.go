@@ -92,7 +92,7 @@ func (s *session) ownWork(ctx context.Context, b *branch, why error, r reply, er
 		return errGone // end rolls back
 	case errors.Is(why, errTooLong):
 		s.rollback(ctx)
-		return fail(codeTimeLimit, "open", s.e.limits.MaxTime, "transactions.max_time")
+		return fail(codeTimeLimit, "open", s.e.limits().MaxTime, "transactions.max_time")
 	case errors.As(err, &broken):
 		return err
 	case err != nil:

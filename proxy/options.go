@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"xaproxy/proxy/backend"
@@ -81,6 +82,12 @@ type Port struct {
 	ServerVersion string
 	// Limits bound what clients can take; zero fields get their defaults.
 	Limits Limits
+	// Node is the proxy's number; its lower 12 bits are the upper ones of the
+	// numbers of sessions.
+	Node uint32
+	// Fronts are the addresses of load balancers: each connection from there must
+	// begin with a PROXY protocol header, version 1 or 2, that names the client.
+	Fronts []netip.Prefix
 	// Log receives one line per event an operator acts on; nil discards.
 	Log *slog.Logger
 }
@@ -99,6 +106,9 @@ type User struct {
 	Password string
 	// Role is not read by this package; Handlers decide by it.
 	Role string
+	// Health marks the account of a load balancer's checks: it is answered without
+	// any shard, SELECT 1 and nothing else, and may have no password.
+	Health bool
 }
 
 // StaticUsers is an immutable Users, by name.

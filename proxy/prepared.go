@@ -29,8 +29,8 @@ func (s *session) prepare(ctx context.Context, sql string) error {
 	if err != nil {
 		return s.tell(err)
 	}
-	if len(s.stmts) >= s.e.limits.Statements {
-		return s.tell(fail(codeTooManyStatements, s.e.limits.Statements))
+	if len(s.stmts) >= s.e.limits().Statements {
+		return s.tell(fail(codeTooManyStatements, s.e.limits().Statements))
 	}
 	var shape backend.Stmt
 	if forwarded(p) {
@@ -208,7 +208,7 @@ func (s *session) longData(payload []byte) error {
 	if st == nil {
 		return nil
 	}
-	if err := st.params.AddLong(l, s.e.limits.PacketBytes); err != nil {
+	if err := st.params.AddLong(l, s.e.limits().PacketBytes); err != nil {
 		st.broken = fail(codeArguments, "mysqld_stmt_send_long_data").because(err)
 	}
 	return nil
@@ -256,7 +256,7 @@ func (s *session) unshaped(ctx context.Context, conn *backend.Conn, err error) e
 	switch {
 	case errors.Is(err, errTooLong):
 		s.rollback(ctx)
-		return fail(codeTimeLimit, "open", s.e.limits.MaxTime, "transactions.max_time")
+		return fail(codeTimeLimit, "open", s.e.limits().MaxTime, "transactions.max_time")
 	case errors.As(err, &own):
 		return err
 	case errors.As(err, &said):

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
-	"net"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,6 +71,7 @@ func (s *session) attempt(ctx context.Context, k *call) error {
 	if p.Class != plan.ClassWarnings {
 		s.diag.clear()
 	}
+	s.info = ""
 	if p.ImplicitCommit && s.tx != nil {
 		if err := s.commit(ctx); err != nil {
 			return s.tell(err)
@@ -98,7 +99,7 @@ func (s *session) byClass(ctx context.Context, k *call) error {
 	case plan.ClassOutcome:
 		return s.outcome(ctx, k)
 	case plan.ClassKill:
-		return s.answer(s.kill(p.Kill))
+		return s.answer(s.kill(ctx, p.Kill))
 	case plan.ClassUnlock:
 		return s.answer(nil)
 	case plan.ClassWarnings:
@@ -143,7 +144,7 @@ func (s *session) answerWarned(err error) error {
 	if err != nil {
 		return s.tell(err)
 	}
-	return s.ok(wire.OK{Warnings: s.diag.count()})
+	return s.ok(wire.OK{Warnings: s.diag.count(), Info: s.info})
 }
 
 // rows answers with a table of the proxy's own.
@@ -256,11 +257,9 @@ func (s *session) variable(name string) (Value, bool) {
 	case "connection_id()", "pseudo_thread_id":
 		return Uint(uint64(s.c.id)), true
 	case "user()", "current_user()":
-		host, _, err := net.SplitHostPort(s.c.conn.RemoteAddr().String())
-		if err != nil {
-			host = "localhost"
-		}
-		return String(s.c.user.Name + "@" + host), true
+		return String(s.c.user.Name + "@" + s.c.host()), true
+	case "xa_report_gtrid":
+		return flag(s.set.reportGtrid), true
 	case "wait_timeout":
 		return s.timeout(s.set.wait), true
 	case "interactive_timeout":
@@ -273,7 +272,7 @@ func (s *session) variable(name string) (Value, bool) {
 // transactions.
 func (s *session) timeout(seconds uint32) Value {
 	if seconds == 0 {
-		return Uint(uint64(s.e.limits.IdleTime.Seconds()))
+		return Uint(uint64(s.e.limits().IdleTime.Seconds()))
 	}
 	return Uint(uint64(seconds))
 }
@@ -360,10 +359,10 @@ func (s *session) processlist(full bool) *Table {
 }
 
 // kill is KILL for sessions of the same user.
-func (s *session) kill(k plan.Kill) error {
+func (s *session) kill(ctx context.Context, k plan.Kill) error {
 	target := s.c.srv.client(uint32(min(k.ID, 1<<32-1)))
 	if target == nil {
-		return fail(codeKillUnknown, k.ID)
+		return s.killElsewhere(ctx, k.ID)
 	}
 	snap := target.snapshot.Load()
 	if snap == nil || snap.User != s.c.user.Name {
@@ -371,6 +370,26 @@ func (s *session) kill(k plan.Kill) error {
 	}
 	target.kill(k.Query)
 	return nil
+}
+
+// killElsewhere says which proxies a session's number can be of.
+func (s *session) killElsewhere(ctx context.Context, id uint64) error {
+	const nodes = 1<<(32-idBits) - 1
+	of := id >> idBits
+	if of == uint64(s.c.srv.port.Node)&nodes || of > nodes {
+		return fail(codeKillUnknown, id)
+	}
+	views, _ := s.e.manager.Nodes(ctx) // of the shards that answer
+	var where []string
+	for _, v := range views {
+		if uint64(v.Node)&nodes == of && (v.State == tm.OwnerLive || v.State == tm.OwnerUnknown) {
+			where = append(where, fmt.Sprintf("node %d (admin port %s)", v.Node, v.Endpoint))
+		}
+	}
+	if len(where) == 0 {
+		return fail(codeKillElsewhere, id, fmt.Sprintf("no proxy that lives has numbers of this kind (node %d)", of))
+	}
+	return fail(codeKillElsewhere, id, "send KILL to "+strings.Join(where, " or "))
 }
 
 // outcome is XA OUTCOME: what became of a transaction whose gtrid the client

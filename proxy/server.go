@@ -23,7 +23,7 @@ type Server struct {
 	// engine is what the data port's sessions share, nil at other ports.
 	engine *engine
 
-	lastID   atomic.Uint32
+	bounds   atomic.Pointer[Limits]
 	draining atomic.Bool
 	sessions sync.WaitGroup
 	// behind are goroutines that give connections back once the manager has
@@ -38,6 +38,7 @@ type Server struct {
 	// Guarded by mu:
 	listeners map[net.Listener]struct{}
 	clients   map[uint32]*client
+	lastID    uint32 // the lower bits of the youngest session's number
 }
 
 // ErrServerClosed is returned by Serve after Shutdown.
@@ -55,6 +56,7 @@ func NewServer(o Options) (*Server, error) {
 	}
 	s := newServer(o.Port, func(c *client) conversation { return newSession(e, c) })
 	s.engine = e
+	e.limits = s.limits
 	return s, nil
 }
 
@@ -73,22 +75,52 @@ func newServer(p Port, open func(*client) conversation) *Server {
 		listeners: map[net.Listener]struct{}{},
 		clients:   map[uint32]*client{},
 	}
+	s.bounds.Store(&s.port.Limits)
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	return s
 }
 
+// limits are those that count now.
+func (s *Server) limits() *Limits { return s.bounds.Load() }
+
+// SetLimits replaces the limits of the port; zero fields get their defaults. What
+// has begun, a statement or a login, goes on under those that it began with.
+func (s *Server) SetLimits(l Limits) {
+	l = l.withDefaults()
+	s.bounds.Store(&l)
+}
+
 // Serve accepts clients until ctx ends (then it returns nil), Shutdown is
-// called (ErrServerClosed) or the listener breaks. It closes l. Sessions go on
-// after it returned; Shutdown ends them.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	if !s.addListener(l) {
-		return errors.Join(ErrServerClosed, l.Close())
-	}
-	defer s.dropListener(l)
+// called (ErrServerClosed) or a listener breaks. It closes the listeners. Sessions
+// go on after it returned; Shutdown ends them. It is called once.
+func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	if s.engine != nil {
 		s.engine.catalog.share.join(s.ctx, s.background) //nolint:contextcheck // it lives as long as the sessions
 		defer s.engine.catalog.follow(ctx)()
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { ended <- s.accept(ctx, l) }()
+	}
+	var errs error
+	for range listeners {
+		err := <-ended
+		cancel() // one broke, or all are to end
+		if errs == nil {
+			errs = err
+		}
+	}
+	return errs
+}
+
+// accept accepts at one listener.
+func (s *Server) accept(ctx context.Context, l net.Listener) error {
+	if !s.addListener(l) {
+		return errors.Join(ErrServerClosed, l.Close())
+	}
+	defer s.dropListener(l)
 	defer context.AfterFunc(ctx, func() { s.dropListener(l) })()
 	for {
 		conn, err := l.Accept()
@@ -154,14 +186,14 @@ func (s *Server) dropListener(l net.Listener) {
 
 // start runs one client on its own goroutine.
 func (s *Server) start(conn net.Conn) {
-	c := newClient(s, conn, s.lastID.Add(1))
 	s.mu.Lock()
+	c := newClient(s, conn, s.nextID())
 	if s.draining.Load() {
 		s.mu.Unlock()
 		c.close()
 		return
 	}
-	full := len(s.clients) >= s.port.Limits.Connections
+	full := len(s.clients) >= s.limits().Connections
 	if !full {
 		s.clients[c.id] = c
 	}
@@ -173,11 +205,29 @@ func (s *Server) start(conn net.Conn) {
 		defer c.close()
 		defer s.survive(c)
 		if full {
-			c.refuse(fail(codeTooManyConnections, s.port.Limits.Connections))
+			c.refuse(fail(codeTooManyConnections, s.limits().Connections))
 			return
 		}
 		c.run(s.ctx)
 	}()
+}
+
+// Numbers of sessions: the upper bits are the node's, so that the sessions of all
+// proxies have different ones and KILL can tell where one is.
+const (
+	idBits = 20
+	idMask = 1<<idBits - 1
+)
+
+// nextID is a number that no client of this server has. The caller holds mu.
+func (s *Server) nextID() uint32 {
+	for {
+		s.lastID = (s.lastID + 1) & idMask
+		id := s.port.Node<<idBits | s.lastID
+		if _, taken := s.clients[id]; !taken && s.lastID != 0 {
+			return id
+		}
+	}
 }
 
 // survive keeps one client's panic from ending the process.

@@ -43,6 +43,7 @@ type session struct {
 	pin   *pin  // the connection with state that only it has
 	last  *held // the last statement's connection, kept for a moment
 	diag  diagnostics
+	info  string // of the OK of a COMMIT
 	trail trail
 	stmts map[uint32]*statement
 	stmt  uint32 // the last id given
@@ -232,7 +233,7 @@ func (s *session) tell(err error) error {
 	}
 	e := s.mapError(err)
 	if s.slow && e.Number == codeInterrupted {
-		e = fail(codeStatementTime, s.e.limits.StatementTime).because(err)
+		e = fail(codeStatementTime, s.e.limits().StatementTime).because(err)
 	}
 	s.diag.fail(e)
 	s.trail.prevConn = nil
@@ -264,7 +265,7 @@ func (s *session) status(shard wire.Status) wire.Status {
 
 // publish shows others what the session does.
 func (s *session) publish(command, sql string) {
-	v := &Snapshot{ID: s.c.id, User: s.c.user.Name, Addr: s.c.conn.RemoteAddr().String(), Schema: s.set.state.Schema,
+	v := &Snapshot{ID: s.c.id, User: s.c.user.Name, Addr: s.c.remote.String(), Schema: s.set.state.Schema,
 		Command: command, Since: time.Now(), Statement: shorten(sql)}
 	if s.tx != nil {
 		for _, b := range s.tx.branches {

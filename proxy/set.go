@@ -61,7 +61,7 @@ func (s *session) assigned(list []plan.Assignment, known charsets) (setting, err
 			err = s.setOnce(&w.once, a)
 		case plan.VarInvalid, plan.VarNames, plan.VarCharacterSet, plan.VarCharsetClient, plan.VarCharsetConnection,
 			plan.VarCharsetResults, plan.VarCollationConnection, plan.VarSQLMode, plan.VarTimeZone, plan.VarIsolation,
-			plan.VarAccess, plan.VarAutocommit, plan.VarIdleTimeout:
+			plan.VarAccess, plan.VarAutocommit, plan.VarReportGtrid, plan.VarIdleTimeout:
 			err = w.next.assign(a, s.login, known)
 		}
 		if err != nil {

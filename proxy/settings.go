@@ -20,6 +20,7 @@ type settings struct {
 	origin     collationOrigin
 	// wait_timeout and interactive_timeout in seconds; 0: not set.
 	wait, interactive uint32
+	reportGtrid       bool // xa_report_gtrid: COMMIT's OK names the transaction
 }
 
 // collationOrigin says what chose collation_connection: a default of the shards
@@ -139,6 +140,8 @@ func (s *settings) assign(a plan.Assignment, login settings, known charsets) err
 		s.readOnly = !a.Default && a.Value == "READ ONLY"
 	case plan.VarAutocommit:
 		s.autocommit = a.Default || a.Value != "0"
+	case plan.VarReportGtrid:
+		s.reportGtrid = a.Value == "1"
 	case plan.VarIdleTimeout:
 		return s.assignTimeout(a)
 	case plan.VarUser, plan.VarNothing, plan.VarNextIsolation, plan.VarNextAccess:

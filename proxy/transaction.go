@@ -220,6 +220,9 @@ func (s *session) commit(ctx context.Context) error {
 	if err != nil {
 		return s.ended(t, err)
 	}
+	if g := t.txn.Global(); g != "" && s.set.reportGtrid {
+		s.info = "gtrid: " + string(g)
+	}
 	for _, n := range t.txn.Pending() {
 		s.diag.warn(fail(codePending, t.txn.Global(), s.e.name(n)))
 	}

@@ -70,9 +70,9 @@ func (s *session) guardWith(ctx context.Context, w *watcher, work func(context.C
 	w.s, w.cancel, w.idle = s, cancel, s.others(w.active)
 	w.stop, w.done = make(chan struct{}), make(chan struct{})
 	if s.tx != nil && len(w.active) > 0 {
-		w.limit = s.tx.begun.Add(s.e.limits.MaxTime)
+		w.limit = s.tx.begun.Add(s.e.limits().MaxTime)
 	}
-	if limit := s.e.limits.StatementTime; limit > 0 && len(w.active) > 0 && !w.alone {
+	if limit := s.e.limits().StatementTime; limit > 0 && len(w.active) > 0 && !w.alone {
 		w.slow = s.began.Add(limit)
 	}
 	timer := time.AfterFunc(watchAfter, func() { w.run(ctx) })
@@ -240,7 +240,7 @@ func (s *session) tick(ctx context.Context, now time.Time) (time.Time, error) {
 
 // tickTx watches the limits of an open transaction and keeps its leases.
 func (s *session) tickTx(ctx context.Context, now time.Time) {
-	l := s.e.limits
+	l := s.e.limits()
 	switch {
 	case now.Sub(s.tx.begun) >= l.MaxTime:
 		s.abandon(ctx, fail(codeTimeLimit, "open", l.MaxTime, "transactions.max_time"))
@@ -308,8 +308,8 @@ func (s *session) nextTick(now time.Time) time.Time {
 		held(s.pin.conn)
 	}
 	if s.tx != nil {
-		sooner(s.tx.begun.Add(s.e.limits.MaxTime))
-		sooner(s.idle.Add(s.e.limits.IdleTime))
+		sooner(s.tx.begun.Add(s.e.limits().MaxTime))
+		sooner(s.idle.Add(s.e.limits().IdleTime))
 		for _, b := range s.tx.branches {
 			held(b.conn)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -25,6 +24,7 @@ type Config struct {
 	Tables        map[string]TableConfig `yaml:"tables"`
 	DefaultTable  DefaultTableConfig     `yaml:"default_table"`
 	Users         map[string]UserConfig  `yaml:"users"`
+	Drain         DrainConfig            `yaml:"drain"`
 	Transactions  TransactionsConfig     `yaml:"transactions"`
 	Recovery      RecoveryConfig         `yaml:"recovery"`
 	Claims        ClaimsConfig           `yaml:"claims"`
@@ -37,9 +37,37 @@ type Config struct {
 
 // ListenConfig holds the addresses of the ports.
 type ListenConfig struct {
-	Data  string `yaml:"data"`
-	Admin string `yaml:"admin"`
-	HTTP  string `yaml:"http"` // /livez and /readyz; "off" = none
+	Data  Addresses `yaml:"data"` // host:port or unix:/path, one or a list
+	Admin string    `yaml:"admin"`
+	HTTP  string    `yaml:"http"` // /livez, /readyz and /metrics; "off" = none
+	// ProxyProtocol lists the load balancers (addresses or networks) whose
+	// connections begin with a PROXY protocol header.
+	ProxyProtocol []string      `yaml:"proxy_protocol"`
+	Keepalive     time.Duration `yaml:"keepalive"` // of clients' connections, until the first probe and between probes
+}
+
+// Addresses is one address or a list of them.
+type Addresses []string
+
+// UnmarshalYAML reads a word or a list.
+func (a *Addresses) UnmarshalYAML(b []byte) error {
+	var one string
+	if err := yaml.Unmarshal(b, &one); err == nil {
+		*a = Addresses{one}
+		return nil
+	}
+	var list []string
+	if err := yaml.UnmarshalWithOptions(b, &list, yaml.Strict()); err != nil {
+		return err
+	}
+	*a = list
+	return nil
+}
+
+// DrainConfig says how the program ends.
+type DrainConfig struct {
+	Delay time.Duration `yaml:"delay"` // between /readyz and the first closed connection
+	Limit time.Duration `yaml:"limit"` // of the transactions that are open
 }
 
 // ShardConfig is one server. Its permanent number is kept by the server itself.
@@ -85,7 +113,8 @@ func (d *DefaultTableConfig) UnmarshalYAML(b []byte) error {
 // UserConfig is a login of the data port or, with a role, of the admin port.
 type UserConfig struct {
 	Password string `yaml:"password"`
-	Role     string `yaml:"role"` // "" (data port) | read | operate | heuristic
+	Role     string `yaml:"role"`   // "" (data port) | read | operate | heuristic
+	Health   bool   `yaml:"health"` // a load balancer's checks: may have no password, may say SELECT 1 only
 }
 
 // TransactionsConfig bounds transactions.
@@ -136,6 +165,9 @@ const (
 	defaultAdmin = "127.0.0.1:4407" // admin verbs can end transactions: this machine only
 	defaultHTTP  = "127.0.0.1:4408"
 	defaultState = "/var/lib/xaproxy"
+
+	defaultKeepalive  = 15 * time.Second
+	defaultDrainLimit = 20 * time.Second // below the 30 s that supervisors commonly give
 
 	defaultMaxTime        = time.Hour        // a forgotten transaction holds locks on every shard
 	defaultIdleTime       = 10 * time.Minute // the same, for an application that went quiet inside one
@@ -252,7 +284,11 @@ func orInt(p *int, def int) {
 }
 
 func (c *Config) setDefaults() {
-	orString(&c.Listen.Data, defaultData)
+	if len(c.Listen.Data) == 0 {
+		c.Listen.Data = Addresses{defaultData}
+	}
+	orDuration(&c.Listen.Keepalive, defaultKeepalive)
+	orDuration(&c.Drain.Limit, defaultDrainLimit)
 	orString(&c.Listen.Admin, defaultAdmin)
 	orString(&c.Listen.HTTP, defaultHTTP)
 	orString(&c.StateDir, defaultState)
@@ -300,14 +336,7 @@ func (c *Config) validate() error {
 	if b := c.AutoIncrement.Block; b < 1 || b > 1<<30 {
 		bad("auto_increment.block: %d is not between 1 and %d", b, 1<<30)
 	}
-	for _, l := range []struct{ key, addr string }{{"data", c.Listen.Data}, {"admin", c.Listen.Admin}, {"http", c.Listen.HTTP}} {
-		if l.key == "http" && l.addr == "off" {
-			continue
-		}
-		if _, _, err := net.SplitHostPort(l.addr); err != nil {
-			bad("listen.%s: %w", l.key, err)
-		}
-	}
+	c.validateListen(bad)
 	if !filepath.IsAbs(c.StateDir) {
 		bad("state_dir: %q is not an absolute path", c.StateDir)
 	}
@@ -338,7 +367,10 @@ func (c *Config) validateShards(bad func(string, ...any)) {
 func (c *Config) validateUsers(bad func(string, ...any)) {
 	for _, name := range sortedKeys(c.Users) {
 		u := c.Users[name]
-		if u.Password == "" {
+		switch {
+		case u.Health && u.Role != "":
+			bad("users.%s: health and role exclude each other", name)
+		case u.Password == "" && !u.Health:
 			bad("users.%s.password: missing; an empty password is not served", name)
 		}
 		switch u.Role {
@@ -363,6 +395,7 @@ func (c *Config) validateTimes(bad func(string, ...any)) {
 		{"recovery.interval", c.Recovery.Interval}, {"recovery.phase2_wait", c.Recovery.Phase2Wait},
 		{"recovery.session_lease", c.Recovery.SessionLease}, {"claims.retain", *c.Claims.Retain},
 		{"limits.pool_wait", c.Limits.PoolWait}, {"limits.statement_time", c.Limits.StatementTime}, {"limits.login_time", c.Limits.LoginTime},
+		{"listen.keepalive", c.Listen.Keepalive}, {"drain.delay", c.Drain.Delay}, {"drain.limit", c.Drain.Limit},
 	} {
 		if d.v < 0 {
 			bad("%s: %s is negative", d.key, d.v)

@@ -28,7 +28,7 @@ func TestSmallestConfigGetsTheDocumentedDefaults(t *testing.T) {
 	if c.Users["app"].Password != "secret" {
 		t.Errorf("password = %q, want the environment's", c.Users["app"].Password)
 	}
-	if c.Listen.Data != "0.0.0.0:4406" || c.Listen.Admin != "127.0.0.1:4407" {
+	if c.Listen.Data[0] != "0.0.0.0:4406" || c.Listen.Admin != "127.0.0.1:4407" {
 		t.Errorf("listen = %+v", c.Listen)
 	}
 	if c.Recovery.Beat != time.Second || c.Recovery.DeadAfter != 3*time.Second || *c.Claims.Retain != 10*time.Minute {

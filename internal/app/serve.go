@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"xaproxy/proxy"
@@ -29,13 +30,17 @@ type Main struct {
 	config  *Config
 	log     *slog.Logger
 	state   *state
+	node    uint32
 	unlock  func() error
 	shards  []*unit
 	manager *tm.Manager
 	data    *proxy.Server
 	admin   *proxy.Server
 
-	dataListener, adminListener, httpListener net.Listener
+	dataListeners               []net.Listener
+	adminListener, httpListener net.Listener
+	draining                    atomic.Bool
+	drainNow                    chan struct{} // a verb asked for the end
 }
 
 // unit is one shard with everything that talks to it.
@@ -48,10 +53,6 @@ type unit struct {
 	// Guarded by mu:
 	version string // as its server greeted last
 }
-
-// drainTime is how long open transactions may go on after the end was asked
-// for: below the 30 s that supervisors commonly give.
-const drainTime = 20 * time.Second
 
 // Serve runs the program until ctx ends, then drains.
 func Serve(ctx context.Context, c *Config, log *slog.Logger) error {
@@ -66,7 +67,7 @@ func Serve(ctx context.Context, c *Config, log *slog.Logger) error {
 // start), takes the node's name and opens the ports. Shards that are down are
 // served without.
 func Open(ctx context.Context, c *Config, log *slog.Logger) (*Main, error) {
-	m := &Main{config: c, log: log}
+	m := &Main{config: c, log: log, drainNow: make(chan struct{}, 1)}
 	if err := m.open(ctx); err != nil {
 		return nil, errors.Join(err, m.Close(ctx))
 	}
@@ -81,8 +82,7 @@ func (m *Main) open(ctx context.Context) error {
 	if m.unlock, err = m.state.lock(); err != nil {
 		return err
 	}
-	node, err := m.state.node(m.config.Node)
-	if err != nil {
+	if m.node, err = m.state.node(m.config.Node); err != nil {
 		return err
 	}
 	members, err := survey(ctx, m.config)
@@ -96,10 +96,10 @@ func (m *Main) open(ctx context.Context) error {
 	if err := m.listen(ctx); err != nil {
 		return err
 	}
-	if err := m.openStores(members, cluster, node); err != nil {
+	if err := m.openStores(members, cluster, m.node); err != nil {
 		return err
 	}
-	if err := m.startManager(ctx, cluster, node); err != nil {
+	if err := m.startManager(ctx, cluster, m.node); err != nil {
 		return err
 	}
 	m.openPools(cluster, m.defaults(ctx)) //nolint:contextcheck // pools live longer than the start
@@ -109,8 +109,8 @@ func (m *Main) open(ctx context.Context) error {
 func (m *Main) listen(ctx context.Context) error {
 	var lc net.ListenConfig
 	var err error
-	if m.dataListener, err = lc.Listen(ctx, "tcp", m.config.Listen.Data); err != nil {
-		return fmt.Errorf("listen.data: %w", err)
+	if m.dataListeners, err = m.config.Listen.listenAll(ctx); err != nil {
+		return err
 	}
 	if m.adminListener, err = lc.Listen(ctx, "tcp", m.config.Listen.Admin); err != nil {
 		return fmt.Errorf("listen.admin: %w", err)
@@ -124,8 +124,16 @@ func (m *Main) listen(ctx context.Context) error {
 	return nil
 }
 
-// DataAddr is where applications connect.
-func (m *Main) DataAddr() string { return m.dataListener.Addr().String() }
+// DataAddr is where applications connect: the first of the addresses.
+func (m *Main) DataAddr() string { return m.dataListeners[0].Addr().String() }
+
+func (m *Main) dataAddrs() string {
+	var all []string
+	for _, l := range m.dataListeners {
+		all = append(all, l.Addr().String())
+	}
+	return strings.Join(all, " ")
+}
 
 // AdminAddr is where operators connect.
 func (m *Main) AdminAddr() string { return m.adminListener.Addr().String() }
@@ -291,6 +299,10 @@ func (m *Main) openPorts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	fronts, err := m.config.Listen.fronts()
+	if err != nil {
+		return err
+	}
 	port := proxy.Port{
 		TLS:           &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
 		Key:           key,
@@ -301,7 +313,7 @@ func (m *Main) openPorts(ctx context.Context) error {
 			MaxTime: m.config.Transactions.MaxTime, IdleTime: m.config.Transactions.IdleTime,
 			StatementTime: m.config.Limits.StatementTime, Login: m.config.Limits.LoginTime, Statements: m.config.Limits.SessionStatement,
 		},
-		Log: m.log,
+		Log: m.log, Node: m.node, Fronts: fronts,
 	}
 	if err := m.openData(port); err != nil { //nolint:contextcheck // pools and sessions outlive the start
 		return err
@@ -325,10 +337,10 @@ func (m *Main) openAdmin(port proxy.Port, key *rsa.PrivateKey) error {
 		m.log.Info("no user has a role: the admin port's account was generated",
 			slog.String("user", adminName), slog.String("password_file", m.state.path("admin.password")))
 	}
-	port.Users, port.Key = users, key
+	port.Users, port.Key, port.Fronts = users, key, nil
 	var err error
 	m.admin, err = proxy.NewHandlerServer(port, admin.New(admin.Options{
-		Manager: m.manager, Shards: m.resources(), Status: m.status, Version: Version(""), Definitions: m.data,
+		Manager: m.manager, Shards: m.resources(), Status: m.status, Version: Version(""), Definitions: m.data, Drain: m.Drain,
 	}))
 	return err
 }
@@ -336,7 +348,7 @@ func (m *Main) openAdmin(port proxy.Port, key *rsa.PrivateKey) error {
 func (m *Main) openData(port proxy.Port) error {
 	users := proxy.StaticUsers{}
 	for name, u := range m.config.Users {
-		users[name] = proxy.User{Name: name, Password: u.Password, Role: u.Role}
+		users[name] = proxy.User{Name: name, Password: u.Password, Role: u.Role, Health: u.Health}
 	}
 	port.Users = users
 	places, err := m.routeMap()
@@ -395,7 +407,7 @@ func (m *Main) status(ctx context.Context) []admin.ShardStatus {
 	return out
 }
 
-// Run serves until ctx ends or a port breaks, then drains.
+// Run serves until ctx ends, DRAIN is said or a port breaks, then drains.
 func (m *Main) Run(ctx context.Context) error {
 	// The manager outlives the sessions: it finishes their transactions.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -403,33 +415,58 @@ func (m *Main) Run(ctx context.Context) error {
 	managed := make(chan error, 1)
 	go func() { managed <- m.manager.Run(life) }()
 
-	serving, broke := context.WithCancelCause(ctx)
-	defer broke(nil)
+	broken := make(chan error, 3)
 	var ports sync.WaitGroup
-	port := func(s func(context.Context) error) {
+	port := func(serve func() error) {
 		ports.Go(func() {
-			if err := s(serving); err != nil {
-				broke(err)
+			if err := serve(); err != nil && !errors.Is(err, proxy.ErrServerClosed) {
+				broken <- err
 			}
 		})
 	}
-	port(func(ctx context.Context) error { return m.data.Serve(ctx, m.dataListener) })
-	port(func(ctx context.Context) error { return m.admin.Serve(ctx, m.adminListener) })
+	accepting, refuse := context.WithCancel(life)
+	defer refuse()
+	port(func() error { return m.data.Serve(accepting, m.dataListeners...) })
+	// Operators and health checks are answered while the program drains.
+	port(func() error { return m.admin.Serve(life, m.adminListener) })
 	if m.httpListener != nil {
-		port(func(ctx context.Context) error { return m.serveHealth(ctx, m.httpListener) })
+		port(func() error { return m.serveHTTP(life, m.httpListener) })
 	}
-	m.log.Info("serving", slog.String("data", m.DataAddr()), slog.String("admin", m.AdminAddr()), slog.String("shards", m.names()))
-	<-serving.Done()
-	m.log.Info("draining", slog.Duration("at_most", drainTime))
-	ports.Wait()
-	err := m.drain(life)
+	m.log.Info("serving", slog.String("data", m.dataAddrs()), slog.String("admin", m.AdminAddr()), slog.String("shards", m.names()))
+	var broke error
+	select {
+	case <-ctx.Done():
+	case <-m.drainNow:
+	case broke = <-broken:
+	}
+	m.draining.Store(true) // /readyz says so first
+	m.log.Info("draining", slog.Duration("delay", m.config.Drain.Delay), slog.Duration("at_most", m.config.Drain.Limit))
+	if broke == nil {
+		waitFor(life, m.config.Drain.Delay)
+	}
+	refuse()
+	m.drain(life)
 	end()
-	err = errors.Join(err, <-managed, m.Close(life))
-	if cause := context.Cause(serving); ctx.Err() == nil && !errors.Is(cause, context.Canceled) {
-		err = errors.Join(cause, err)
-	}
+	ports.Wait()
+	err := errors.Join(broke, <-managed, m.Close(life))
 	m.log.Info("ended")
 	return err
+}
+
+// waitFor waits for d or the end of ctx.
+func waitFor(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// Drain asks for the end of the program, as SIGTERM does. It does not wait.
+func (m *Main) Drain() {
+	select {
+	case m.drainNow <- struct{}{}:
+	default:
+	}
 }
 
 func (m *Main) names() string {
@@ -442,24 +479,24 @@ func (m *Main) names() string {
 
 // drain gives open transactions their time. That some were cut off is what was
 // asked for, not an error.
-func (m *Main) drain(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, drainTime)
+func (m *Main) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, m.config.Drain.Limit)
 	defer cancel()
-	for _, s := range []*proxy.Server{m.data, m.admin} {
-		if err := s.Shutdown(ctx); err != nil {
-			m.log.Warn("open transactions were rolled back", slog.Any("err", err))
-		}
+	if err := m.data.Shutdown(ctx); err != nil {
+		m.log.Warn("open transactions were rolled back", slog.Any("err", err))
 	}
 	if err := m.manager.Drain(ctx); err != nil {
 		m.log.Warn("transactions are left to recovery", slog.Any("err", err))
 	}
-	return nil
+	if err := m.admin.Shutdown(ctx); err != nil {
+		m.log.Warn("statements of the admin port were ended", slog.Any("err", err))
+	}
 }
 
 // Close gives back what Open took. Run does it by itself.
 func (m *Main) Close(ctx context.Context) error {
 	var errs []error
-	for _, l := range []net.Listener{m.dataListener, m.adminListener, m.httpListener} {
+	for _, l := range append(slices.Clone(m.dataListeners), m.adminListener, m.httpListener) {
 		if l == nil {
 			continue
 		}

@@ -59,6 +59,8 @@ type Options struct {
 	// Definitions knows the definition statements; *proxy.Server of the data port
 	// is one.
 	Definitions Definitions
+	// Drain begins the orderly end of the program and returns at once.
+	Drain func()
 	// Version is what SELECT @@version answers.
 	Version string
 }
@@ -101,6 +103,7 @@ func New(o Options) *Handler {
 	add(`SHOW SHARDS`, RoleRead, h.shards)
 	add(`SHOW NODES`, RoleRead, h.nodes)
 	add(`SHOW DDL`, RoleRead, h.definitions)
+	add(`DRAIN`, RoleOperate, h.drain)
 	add(`DDL RETRY `+id, RoleOperate, h.retryDefinition)
 	add(`DDL FORGET `+id, RoleOperate, h.forgetDefinition)
 	add(`XA RESOLVE ALL`, RoleOperate, h.resolveAll)
@@ -119,7 +122,7 @@ func New(o Options) *Handler {
 func Statements() []string {
 	return []string{
 		"XA RECOVER", "SHOW XA TRANSACTIONS", "SHOW XA TRANSACTION 'gtrid'", "SHOW SHARDS", "SHOW NODES", "SHOW DDL",
-		"XA RESOLVE 'gtrid'", "XA RESOLVE ALL", "XA OUTCOME 'gtrid'", "DDL RETRY 'id'", "DDL FORGET 'id'",
+		"XA RESOLVE 'gtrid'", "XA RESOLVE ALL", "XA OUTCOME 'gtrid'", "DDL RETRY 'id'", "DDL FORGET 'id'", "DRAIN",
 	}
 }
 
@@ -169,6 +172,11 @@ func one(context.Context, []string) (*proxy.Table, error) {
 		Columns: []proxy.Column{{Name: "1", Type: proxy.Integer}},
 		Rows:    [][]proxy.Value{{proxy.Uint(1)}},
 	}, nil
+}
+
+func (h *Handler) drain(context.Context, []string) (*proxy.Table, error) {
+	h.o.Drain()
+	return nil, nil //nolint:nilnil // OK without rows
 }
 
 func (h *Handler) version(context.Context, []string) (*proxy.Table, error) {

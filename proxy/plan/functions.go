@@ -144,7 +144,7 @@ func (l *lexed) namesTable(i int) bool {
 // autocommit, short timeouts and ids of their own.
 func proxyVariables() []string {
 	return strings.Fields(`
-autocommit wait_timeout interactive_timeout last_insert_id identity insert_id warning_count error_count timestamp rand_seed1
+autocommit wait_timeout interactive_timeout xa_report_gtrid last_insert_id identity insert_id warning_count error_count timestamp rand_seed1
 rand_seed2 pseudo_thread_id pseudo_slave_mode pseudo_replica_mode in_transaction tx_read_only transaction_read_only tx_isolation
 transaction_isolation sql_log_bin gtid_next gtid_owned gtid_executed last_gtid gtid_seq_no gtid_domain_id proxy_user external_user
 completion_type session_track_gtids session_track_schema session_track_state_change session_track_system_variables

@@ -231,7 +231,9 @@ func assign(name string, v setting, oneShot bool) (Assignment, error) {
 	case "transaction_read_only", "tx_read_only":
 		return a.access(v, oneShot)
 	case "autocommit":
-		return a.autocommit(v)
+		return a.flag(VarAutocommit, v)
+	case "xa_report_gtrid":
+		return a.flag(VarReportGtrid, v)
 	case "wait_timeout", "interactive_timeout":
 		return a.idle(v)
 	}
@@ -369,7 +371,8 @@ func (a Assignment) access(v setting, oneShot bool) (Assignment, error) {
 	return a.of(variable), nil
 }
 
-func (a Assignment) autocommit(v setting) (Assignment, error) {
+// flag is a variable that is on or off.
+func (a Assignment) flag(variable Variable, v setting) (Assignment, error) {
 	on, err := v.boolean()
 	if err != nil && !a.Default {
 		return Assignment{}, err
@@ -378,7 +381,7 @@ func (a Assignment) autocommit(v setting) (Assignment, error) {
 	if on {
 		a.Value = "1"
 	}
-	return a.of(VarAutocommit), nil
+	return a.of(variable), nil
 }
 
 func (s setting) boolean() (bool, error) {
