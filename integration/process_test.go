@@ -35,6 +35,9 @@ type proxySettings struct {
 	retain       string
 	transactions map[string]string
 	tables       string // further lines of that section
+	listen       string // further addresses of the data port, each with a comma in front
+	front        string // further settings of listen, with a comma in front
+	users        string // further lines of that section
 	more         string // further YAML
 }
 
@@ -50,6 +53,7 @@ type proxyProcess struct {
 	stateDir  string
 	data      string
 	adminAddr string
+	httpAddr  string
 	log       string
 
 	mu     sync.Mutex
@@ -66,7 +70,7 @@ func (c *cluster) newProxy(t *testing.T, name string, s proxySettings) *proxyPro
 		t.Fatal(err)
 	}
 	p := &proxyProcess{t: t, name: name, config: filepath.Join(dir, "xaproxy.yaml"), log: filepath.Join(dir, "log"),
-		data: freeAddr(t), adminAddr: freeAddr(t), stateDir: s.stateDir}
+		data: freeAddr(t), adminAddr: freeAddr(t), httpAddr: freeAddr(t), stateDir: s.stateDir}
 	if p.stateDir == "" {
 		p.stateDir = filepath.Join(dir, "state")
 	}
@@ -88,12 +92,12 @@ func (p *proxyProcess) yaml(s proxySettings) string {
 	if s.node != 0 {
 		fmt.Fprintf(&b, "node: %d\n", s.node)
 	}
-	fmt.Fprintf(&b, "state_dir: %s\nlisten: { data: %q, admin: %q, http: \"off\" }\nshards:\n", p.stateDir, p.data, p.adminAddr)
+	fmt.Fprintf(&b, "state_dir: %s\nlisten: { data: [%q%s], admin: %q, http: %q%s }\nshards:\n", p.stateDir, p.data, s.listen, p.adminAddr, p.httpAddr, s.front)
 	for _, name := range slices.Sorted(maps.Keys(s.shards)) {
 		fmt.Fprintf(&b, "  %s: { dsn: %q }\n", name, s.shards[name])
 	}
 	fmt.Fprintf(&b, "tables:\n  account: { key: id }\n%s", s.tables)
-	fmt.Fprintf(&b, "users:\n  app: { password: %q }\n  ops: { password: %q, role: operate }\n", appPassword, opsPassword)
+	fmt.Fprintf(&b, "users:\n  app: { password: %q }\n  ops: { password: %q, role: operate }\n%s", appPassword, opsPassword, s.users)
 	transactions := map[string]string{"prepare_timeout": "3s", "lock_timeout": "5s"}
 	maps.Copy(transactions, s.transactions)
 	fmt.Fprintf(&b, "transactions: { %s }\n", flow(transactions))
