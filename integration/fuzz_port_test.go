@@ -55,7 +55,7 @@ func openPort(t testing.TB) *port {
 		text += fmt.Sprintf("  s%d: { dsn: %q }\n", i, s.DSN())
 	}
 	text += fmt.Sprintf("tables:\n%susers:\n  app: { password: %q }\n  ops: { password: %q, role: operate }\n", placements, appPassword, opsPassword)
-	c, err := app.ParseConfig([]byte(text))
+	c, err := app.ParseConfig("xaproxy.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}

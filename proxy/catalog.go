@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -76,6 +77,43 @@ func (c *catalog) reload(ctx context.Context, d doubt) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.load(ctx, d)
+}
+
+// setMap replaces the configured placement, unless a table that can be used would
+// be placed otherwise or could not be used any more: rows would be looked for
+// where they are not. The error says which, and nothing has changed.
+func (c *catalog) setMap(ctx context.Context, m *route.Map) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.load(ctx, doubt{})
+	now := c.current()
+	if !now.whole {
+		return errors.New("not every shard answers: whether rows would have to move cannot be told")
+	}
+	before := c.m
+	c.m = m
+	next := c.snapshot(ctx)
+	if err := moved(now, next); err != nil {
+		c.m = before
+		return err
+	}
+	c.now.Store(next)
+	return nil
+}
+
+// moved names a table whose rows would have to be elsewhere.
+func moved(now, next *snapshot) error {
+	for name, have := range now.tables {
+		then := next.tables[name]
+		switch {
+		case have.table == nil:
+		case then.table == nil:
+			return fmt.Errorf("table %s.%s could not be used any more: %w", name.Schema, name.Name, then.reason)
+		case have.table.Rule.Fingerprint() != then.table.Rule.Fingerprint():
+			return fmt.Errorf("rows of table %s.%s would have to move: it is placed by %s, not by %s", name.Schema, name.Name, have.table.Rule.Text(), then.table.Rule.Text())
+		}
+	}
+	return nil
 }
 
 // suspect forgets at a shard what is in doubt; mu is held.
@@ -203,6 +241,12 @@ func (c *catalog) load(ctx context.Context, d doubt) {
 			c.suspect(n, d)
 		}
 	}
+	c.now.Store(c.snapshot(ctx))
+	c.last = time.Now()
+}
+
+// snapshot is made of what the shards have told; mu is held.
+func (c *catalog) snapshot(ctx context.Context) *snapshot {
 	b := builder{e: c.e, m: c.m, shards: c.loaded}
 	next := b.build(ctx)
 	next.version = c.current().version + 1
@@ -215,8 +259,7 @@ func (c *catalog) load(ctx context.Context, d doubt) {
 		e.gate = c.share.gate(name)
 		next.tables[name] = e
 	}
-	c.now.Store(next)
-	c.last = time.Now()
+	return next
 }
 
 // snapshot is an immutable catalog. It implements plan.Catalog.

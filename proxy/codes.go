@@ -30,6 +30,7 @@ const (
 	codeReadOnly           uint16 = 1792
 	codeMalformed          uint16 = 1835
 	codeKillElsewhere      uint16 = 17010
+	codeConfiguration      uint16 = 17011
 	codeOutcomeUnknown     uint16 = 17001
 	codeHeuristic          uint16 = 17002
 	codePending            uint16 = 17003
@@ -110,6 +111,8 @@ var codes = []Code{ //nolint:gochecknoglobals // immutable table
 		"A warning, never an error: the commit is decided and durable.", RetryNever, "Nothing; SHOW WARNINGS gives gtrid and shards."},
 	{codeKillElsewhere, "HY000", "KILL_ELSEWHERE", "Session %d is not one of this proxy's: %s",
 		"Its number belongs to another proxy.", RetryNever, "Send KILL to the proxy that the text names."},
+	{codeConfiguration, "HY000", "CONFIGURATION_REFUSED", "The configuration was not taken, nothing has changed: %s",
+		"RELOAD found a file that cannot be read, or that would move rows.", RetryLater, "Mend the file where the text says."},
 	{codeNoKey, "HY000", "NO_SHARDING_KEY", "No sharding key: %s",
 		"The statement does not say which shard its rows belong to.", RetryLater, "Give the sharding column a value."},
 	{codeUnsupported, "HY000", "UNSUPPORTED", "Not supported across shards: %s",

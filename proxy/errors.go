@@ -71,3 +71,8 @@ func NewError(number uint16, state, message string) *Error {
 
 // errGone: the client has closed its connection, or must be treated so.
 var errGone = errors.New("client connection is gone")
+
+// ConfigurationRefused is the error for a configuration that RELOAD does not take.
+func ConfigurationRefused(err error) *Error {
+	return fail(codeConfiguration, err.Error()).because(err)
+}

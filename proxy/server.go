@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"xaproxy/proxy/route"
 	"xaproxy/xa"
 )
 
@@ -318,6 +319,16 @@ func (s *Server) settle(ctx context.Context) error {
 
 // background runs f on a goroutine that Shutdown waits for.
 func (s *Server) background(f func()) { s.behind.Go(f) }
+
+// SetMap replaces the configured placement of tables. It is for tables that do not
+// exist yet, and names the same shards: when a table that can be used would be
+// placed otherwise, it returns an error and nothing has changed.
+func (s *Server) SetMap(ctx context.Context, m *route.Map) error {
+	if s.engine == nil {
+		return errors.New("this port has no tables")
+	}
+	return s.engine.catalog.setMap(ctx, m)
+}
 
 // ShardUp says that connections to a shard work again: the catalog is read anew,
 // since the shard may have been changed meanwhile. It does not wait.

@@ -61,7 +61,7 @@ func configFlag(c *cobra.Command) *string {
 func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
-		Short: "Serve clients until SIGTERM; a second signal ends at once",
+		Short: "Serve clients until SIGTERM (a second one ends at once); SIGHUP reads the configuration anew",
 		Args:  cobra.NoArgs,
 	}
 	config := configFlag(c)
@@ -76,7 +76,10 @@ func serveCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return app.Serve(c.Context(), cfg, log)
+		hangUp := make(chan os.Signal, 1)
+		signal.Notify(hangUp, syscall.SIGHUP)
+		defer signal.Stop(hangUp)
+		return app.Serve(c.Context(), cfg, log, hangUp)
 	}
 	return c
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 )
 
 // Config is the configuration file (docs/configuration.md). Unknown and
@@ -32,7 +33,9 @@ type Config struct {
 	Limits        LimitsConfig           `yaml:"limits"`
 	ServerVersion string                 `yaml:"server_version"` // shown to clients; "" = that of the lowest shard number
 
-	source []byte // the file, for the places of errors
+	// name and source are the file's, for the places of errors.
+	name   string
+	source []byte
 }
 
 // ListenConfig holds the addresses of the ports.
@@ -50,14 +53,13 @@ type ListenConfig struct {
 type Addresses []string
 
 // UnmarshalYAML reads a word or a list.
-func (a *Addresses) UnmarshalYAML(b []byte) error {
-	var one string
-	if err := yaml.Unmarshal(b, &one); err == nil {
-		*a = Addresses{one}
+func (a *Addresses) UnmarshalYAML(n ast.Node) error {
+	if word, ok := n.(*ast.StringNode); ok {
+		*a = Addresses{word.Value}
 		return nil
 	}
 	var list []string
-	if err := yaml.UnmarshalWithOptions(b, &list, yaml.Strict()); err != nil {
+	if err := yaml.NodeToValue(n, &list, yaml.Strict()); err != nil {
 		return err
 	}
 	*a = list
@@ -84,11 +86,10 @@ type DefaultTableConfig struct {
 }
 
 // UnmarshalYAML reads the mapping or the word refuse.
-func (d *DefaultTableConfig) UnmarshalYAML(b []byte) error {
-	var word string
-	if err := yaml.Unmarshal(b, &word); err == nil {
-		if word != "refuse" {
-			return fmt.Errorf("default_table: %q is neither a mapping nor the word refuse", word)
+func (d *DefaultTableConfig) UnmarshalYAML(n ast.Node) error {
+	if word, ok := n.(*ast.StringNode); ok {
+		if word.Value != "refuse" {
+			return fmt.Errorf("default_table: %q is neither a mapping nor the word refuse", word.Value)
 		}
 		*d = DefaultTableConfig{Refuse: true}
 		return nil
@@ -97,14 +98,14 @@ func (d *DefaultTableConfig) UnmarshalYAML(b []byte) error {
 		Key   string `yaml:"key"`
 		Shard string `yaml:"shard"`
 	}
-	if err := yaml.UnmarshalWithOptions(b, &m, yaml.Strict()); err != nil {
+	if err := yaml.NodeToValue(n, &m, yaml.Strict()); err != nil {
 		return err
 	}
 	switch {
 	case m.Key != "" && m.Shard != "":
 		return errors.New("default_table: give key or shard, not both")
 	case m.Key != "" && m.Key != "primary":
-		return fmt.Errorf("default_table: key %q: only primary is known", m.Key)
+		return fmt.Errorf("default_table.key: %q: only primary is known", m.Key)
 	}
 	*d = DefaultTableConfig{Key: m.Key, Shard: m.Shard}
 	return nil
@@ -197,20 +198,20 @@ func LoadConfig(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	c, err := ParseConfig(b)
-	if err != nil {
-		return nil, fmt.Errorf("configuration %s: %w", path, err)
-	}
-	return c, nil
+	return ParseConfig(path, b)
 }
 
-// ParseConfig decodes b, replaces ${env:NAME} and ${file:PATH} in strings that
-// may hold secrets, fills in defaults and validates.
-func ParseConfig(b []byte) (*Config, error) {
-	c := &Config{source: b}
+// ParseConfig decodes b, which is named so in errors (name:line:column), replaces
+// ${env:NAME} and ${file:PATH} in strings that may hold secrets, fills in defaults
+// and validates.
+func ParseConfig(name string, b []byte) (*Config, error) {
+	c := &Config{name: name, source: b}
 	err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(c)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, errors.New(yaml.FormatError(err, false, true))
+		return nil, c.readError(err)
+	}
+	if err := c.wholeNumbers(); err != nil {
+		return nil, err
 	}
 	if err := c.expand(); err != nil {
 		return nil, err
@@ -226,7 +227,7 @@ func (c *Config) expand() error {
 	for name, s := range c.Shards {
 		v, err := expandSecret(s.DSN)
 		if err != nil {
-			return fmt.Errorf("shards.%s.dsn: %w", name, err)
+			return c.keyError(fmt.Errorf("shards.%s.dsn: %w", name, err))
 		}
 		s.DSN = v
 		c.Shards[name] = s
@@ -234,7 +235,7 @@ func (c *Config) expand() error {
 	for name, u := range c.Users {
 		v, err := expandSecret(u.Password)
 		if err != nil {
-			return fmt.Errorf("users.%s.password: %w", name, err)
+			return c.keyError(fmt.Errorf("users.%s.password: %w", name, err))
 		}
 		u.Password = v
 		c.Users[name] = u
@@ -325,12 +326,13 @@ func (c *Config) setDefaults() {
 
 func (c *Config) validate() error {
 	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	found := func(err error) { errs = append(errs, err) }
+	bad := func(format string, args ...any) { found(c.keyError(fmt.Errorf(format, args...))) }
 	if len(c.Shards) == 0 {
-		bad("shards: name at least one server")
+		found(c.at(1, 1, errors.New("shards: name at least one server")))
 	}
 	c.validateShards(bad)
-	c.validateTables(bad)
+	c.validateTables(bad, found)
 	c.validateUsers(bad)
 	c.validateTimes(bad)
 	if b := c.AutoIncrement.Block; b < 1 || b > 1<<30 {

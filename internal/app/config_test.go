@@ -21,7 +21,7 @@ users:
 
 func TestSmallestConfigGetsTheDocumentedDefaults(t *testing.T) {
 	t.Setenv("APP_PW", "secret")
-	c, err := ParseConfig([]byte(smallest))
+	c, err := ParseConfig("xaproxy.yaml", []byte(smallest))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestSmallestConfigGetsTheDocumentedDefaults(t *testing.T) {
 
 func TestShortDeadAfterBringsAShorterBeat(t *testing.T) {
 	t.Setenv("APP_PW", "x")
-	c, err := ParseConfig([]byte(smallest + "recovery: { dead_after: 1s }\nclaims: { retain: 0s }\n"))
+	c, err := ParseConfig("xaproxy.yaml", []byte(smallest+"recovery: { dead_after: 1s }\nclaims: { retain: 0s }\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestBadConfigIsRefusedWithTheKey(t *testing.T) {
 	for name, c := range map[string]struct{ add, want string }{
 		"unknown key":       {"colour: red\n", "colour"},
 		"duplicate key":     {"node: 1\nnode: 2\n", "node"},
-		"position":          {"recovery: { bat: 1s }\n", "[9:13]"},
+		"position":          {"recovery: { bat: 1s }\n", "xaproxy.yaml:9:13: "},
 		"no such shard":     {"default_table: { shard: s7 }\n", "s7"},
 		"bad word":          {"default_table: maybe\n", "maybe"},
 		"role":              {"listen: { data: nonsense }\n", "listen.data"},
@@ -70,7 +70,7 @@ func TestBadConfigIsRefusedWithTheKey(t *testing.T) {
 		"relative":          {"state_dir: here\n", "state_dir"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := ParseConfig([]byte(withoutTables(smallest, c.add) + c.add))
+			_, err := ParseConfig("xaproxy.yaml", []byte(withoutTables(smallest, c.add)+c.add))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error = %v, want one that names %s", err, c.want)
 			}
@@ -87,14 +87,14 @@ func withoutTables(config, add string) string {
 }
 
 func TestOneServerIsNotTwoShards(t *testing.T) {
-	_, err := ParseConfig([]byte(`shards: { a: { dsn: "u:p@tcp(h:3306)/" }, b: { dsn: "v:q@tcp(h:3306)/" } }`))
+	_, err := ParseConfig("xaproxy.yaml", []byte(`shards: { a: { dsn: "u:p@tcp(h:3306)/" }, b: { dsn: "v:q@tcp(h:3306)/" } }`))
 	if err == nil || !strings.Contains(err.Error(), "shards.a and shards.b") {
 		t.Errorf("error = %v, want both names", err)
 	}
 }
 
 func TestMissingSecretsAreErrors(t *testing.T) {
-	_, err := ParseConfig([]byte(strings.ReplaceAll(smallest, "APP_PW", "XAPROXY_NOT_SET")))
+	_, err := ParseConfig("xaproxy.yaml", []byte(strings.ReplaceAll(smallest, "APP_PW", "XAPROXY_NOT_SET")))
 	if err == nil || !strings.Contains(err.Error(), "XAPROXY_NOT_SET") {
 		t.Errorf("error = %v", err)
 	}
@@ -102,7 +102,7 @@ func TestMissingSecretsAreErrors(t *testing.T) {
 	if err := os.WriteFile(file, []byte("from file\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := ParseConfig([]byte(strings.ReplaceAll(smallest, "env:APP_PW", "file:"+file)))
+	c, err := ParseConfig("xaproxy.yaml", []byte(strings.ReplaceAll(smallest, "env:APP_PW", "file:"+file)))
 	if err != nil || c.Users["app"].Password != "from file" {
 		t.Errorf("password = %v, %v", c, err)
 	}

@@ -17,7 +17,7 @@ func FuzzParseConfig(f *testing.F) {
 		if strings.Contains(text, "file:") {
 			return // it may name a device
 		}
-		if _, err := ParseConfig([]byte(text)); err != nil && err.Error() == "" {
+		if _, err := ParseConfig("xaproxy.yaml", []byte(text)); err != nil && err.Error() == "" {
 			t.Fatal("an error without a text")
 		}
 	})

@@ -109,7 +109,7 @@ func withPlacements(ctx context.Context, c *Config, do func(*proxy.PlacementTool
 		return err
 	}
 	m.openPools(members[0].meta.Cluster, backend.StandardDefaults()) //nolint:contextcheck // pools dial by their callers' contexts
-	places, err := m.routeMap()
+	places, err := m.routeMap(m.config)
 	if err != nil {
 		return err
 	}

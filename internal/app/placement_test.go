@@ -48,7 +48,7 @@ func withTables(t *testing.T, base *Config, entry func(name string) string) *Con
 	for name := range placedTables {
 		text += "  " + name + ": " + entry(name) + "\n"
 	}
-	c, err := ParseConfig([]byte(text))
+	c, err := ParseConfig("xaproxy.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}

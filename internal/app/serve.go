@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -41,7 +42,23 @@ type Main struct {
 	adminListener, httpListener net.Listener
 	draining                    atomic.Bool
 	drainNow                    chan struct{} // a verb asked for the end
+	dataUsers, adminUsers       accounts
+
+	reloading sync.Mutex // held while a configuration is taken
+	// Guarded by reloading: config, whose fields that a reload may change are read
+	// at the start and by reloads only.
+	drainTimes atomic.Pointer[DrainConfig]
 }
+
+// accounts are the users of a port, as they are now.
+type accounts struct {
+	now atomic.Pointer[proxy.StaticUsers]
+}
+
+// Lookup implements proxy.Users.
+func (a *accounts) Lookup(name string) (proxy.User, bool) { return a.now.Load().Lookup(name) }
+
+func (a *accounts) set(u proxy.StaticUsers) { a.now.Store(&u) }
 
 // unit is one shard with everything that talks to it.
 type unit struct {
@@ -54,12 +71,25 @@ type unit struct {
 	version string // as its server greeted last
 }
 
-// Serve runs the program until ctx ends, then drains.
-func Serve(ctx context.Context, c *Config, log *slog.Logger) error {
+// Serve runs the program until ctx ends, then drains. What reload sends makes it
+// read its configuration anew.
+func Serve(ctx context.Context, c *Config, log *slog.Logger, reload <-chan os.Signal) error {
 	m, err := Open(ctx, c, log)
 	if err != nil {
 		return err
 	}
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case <-reload:
+				m.logReload(ctx)
+			case <-done:
+				return
+			}
+		}
+	}()
 	return m.Run(ctx)
 }
 
@@ -68,6 +98,7 @@ func Serve(ctx context.Context, c *Config, log *slog.Logger) error {
 // served without.
 func Open(ctx context.Context, c *Config, log *slog.Logger) (*Main, error) {
 	m := &Main{config: c, log: log, drainNow: make(chan struct{}, 1)}
+	m.drainTimes.Store(&c.Drain)
 	if err := m.open(ctx); err != nil {
 		return nil, errors.Join(err, m.Close(ctx))
 	}
@@ -266,21 +297,21 @@ func (m *Main) number(name string) route.Shard {
 	return route.Shard(m.shards[i].meta.Shard) // validate has seen that there is one
 }
 
-func (m *Main) routeMap() (*route.Map, error) {
+func (m *Main) routeMap(config *Config) (*route.Map, error) {
 	c := route.MapConfig{Tables: map[string]route.Placement{}}
 	numbers := map[string]route.Shard{}
 	for _, u := range m.shards {
 		numbers[u.name] = route.Shard(u.meta.Shard)
 		c.Shards = append(c.Shards, route.Shard(u.meta.Shard))
 	}
-	for name, t := range m.config.Tables {
+	for name, t := range config.Tables {
 		p, err := t.placement(numbers)
 		if err != nil {
 			return nil, fmt.Errorf("tables.%s: %w", name, err)
 		}
 		c.Tables[name] = p
 	}
-	switch d := m.config.DefaultTable; {
+	switch d := config.DefaultTable; {
 	case d.Refuse:
 		c.Default.Kind = route.DefaultRefuse
 	case d.Shard != "":
@@ -307,13 +338,8 @@ func (m *Main) openPorts(ctx context.Context) error {
 		TLS:           &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
 		Key:           key,
 		ServerVersion: m.serverVersion(ctx),
-		Limits: proxy.Limits{
-			Connections: m.config.Limits.Connections, PacketBytes: m.config.Limits.PacketBytes,
-			RowsBuffered: m.config.Limits.RowsBuffered, BytesBuffered: m.config.Limits.BytesBuffered,
-			MaxTime: m.config.Transactions.MaxTime, IdleTime: m.config.Transactions.IdleTime,
-			StatementTime: m.config.Limits.StatementTime, Login: m.config.Limits.LoginTime, Statements: m.config.Limits.SessionStatement,
-		},
-		Log: m.log, Node: m.node, Fronts: fronts,
+		Limits:        m.config.portLimits(),
+		Log:           m.log, Node: m.node, Fronts: fronts,
 	}
 	if err := m.openData(port); err != nil { //nolint:contextcheck // pools and sessions outlive the start
 		return err
@@ -321,37 +347,63 @@ func (m *Main) openPorts(ctx context.Context) error {
 	return m.openAdmin(port, key)
 }
 
-func (m *Main) openAdmin(port proxy.Port, key *rsa.PrivateKey) error {
+// portLimits are the limits of the ports.
+func (c *Config) portLimits() proxy.Limits {
+	return proxy.Limits{
+		Connections: c.Limits.Connections, PacketBytes: c.Limits.PacketBytes,
+		RowsBuffered: c.Limits.RowsBuffered, BytesBuffered: c.Limits.BytesBuffered,
+		MaxTime: c.Transactions.MaxTime, IdleTime: c.Transactions.IdleTime,
+		StatementTime: c.Limits.StatementTime, Login: c.Limits.LoginTime, Statements: c.Limits.SessionStatement,
+	}
+}
+
+// clients are the users of the data port.
+func (c *Config) clients() proxy.StaticUsers {
 	users := proxy.StaticUsers{}
-	for name, u := range m.config.Users {
+	for name, u := range c.Users {
+		users[name] = proxy.User{Name: name, Password: u.Password, Role: u.Role, Health: u.Health}
+	}
+	return users
+}
+
+// operators are the users of the admin port.
+func (m *Main) operators(c *Config) (proxy.StaticUsers, error) {
+	users := proxy.StaticUsers{}
+	for name, u := range c.Users {
 		if u.Role != "" {
 			users[name] = proxy.User{Name: name, Password: u.Password, Role: u.Role}
 		}
 	}
-	if len(users) == 0 {
-		password, err := m.state.adminPassword()
-		if err != nil {
-			return err
-		}
-		users[adminName] = proxy.User{Name: adminName, Password: password, Role: string(admin.RoleOperate)}
-		m.log.Info("no user has a role: the admin port's account was generated",
-			slog.String("user", adminName), slog.String("password_file", m.state.path("admin.password")))
+	if len(users) > 0 {
+		return users, nil
 	}
-	port.Users, port.Key, port.Fronts = users, key, nil
-	var err error
+	password, err := m.state.adminPassword()
+	if err != nil {
+		return nil, err
+	}
+	users[adminName] = proxy.User{Name: adminName, Password: password, Role: string(admin.RoleOperate)}
+	m.log.Info("no user has a role: the admin port's account was generated",
+		slog.String("user", adminName), slog.String("password_file", m.state.path("admin.password")))
+	return users, nil
+}
+
+func (m *Main) openAdmin(port proxy.Port, key *rsa.PrivateKey) error {
+	users, err := m.operators(m.config)
+	if err != nil {
+		return err
+	}
+	m.adminUsers.set(users)
+	port.Users, port.Key, port.Fronts = &m.adminUsers, key, nil
 	m.admin, err = proxy.NewHandlerServer(port, admin.New(admin.Options{
-		Manager: m.manager, Shards: m.resources(), Status: m.status, Version: Version(""), Definitions: m.data, Drain: m.Drain,
+		Manager: m.manager, Shards: m.resources(), Status: m.status, Version: Version(""), Definitions: m.data, Drain: m.Drain, Reload: m.Reload,
 	}))
 	return err
 }
 
 func (m *Main) openData(port proxy.Port) error {
-	users := proxy.StaticUsers{}
-	for name, u := range m.config.Users {
-		users[name] = proxy.User{Name: name, Password: u.Password, Role: u.Role, Health: u.Health}
-	}
-	port.Users = users
-	places, err := m.routeMap()
+	m.dataUsers.set(m.config.clients())
+	port.Users = &m.dataUsers
+	places, err := m.routeMap(m.config)
 	if err != nil {
 		return err
 	}
@@ -440,12 +492,13 @@ func (m *Main) Run(ctx context.Context) error {
 	case broke = <-broken:
 	}
 	m.draining.Store(true) // /readyz says so first
-	m.log.Info("draining", slog.Duration("delay", m.config.Drain.Delay), slog.Duration("at_most", m.config.Drain.Limit))
+	times := m.drainTimes.Load()
+	m.log.Info("draining", slog.Duration("delay", times.Delay), slog.Duration("at_most", times.Limit))
 	if broke == nil {
-		waitFor(life, m.config.Drain.Delay)
+		waitFor(life, times.Delay)
 	}
 	refuse()
-	m.drain(life)
+	m.drain(life, times.Limit)
 	end()
 	ports.Wait()
 	err := errors.Join(broke, <-managed, m.Close(life))
@@ -479,8 +532,8 @@ func (m *Main) names() string {
 
 // drain gives open transactions their time. That some were cut off is what was
 // asked for, not an error.
-func (m *Main) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, m.config.Drain.Limit)
+func (m *Main) drain(ctx context.Context, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := m.data.Shutdown(ctx); err != nil {
 		m.log.Warn("open transactions were rolled back", slog.Any("err", err))

@@ -36,7 +36,7 @@ func startShards(t *testing.T, engines ...launch.Engine) ([]*launch.Server, map[
 
 func testConfig(t *testing.T, shards map[string]ShardConfig) *Config {
 	t.Helper()
-	c, err := ParseConfig([]byte(`
+	c, err := ParseConfig("xaproxy.yaml", []byte(`
 shards: { x: { dsn: "u:p@tcp(127.0.0.1:1)/" } }
 listen: { data: "127.0.0.1:0", admin: "127.0.0.1:0", http: "127.0.0.1:0" }
 tables: { account: { key: id } }

@@ -8,9 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"xaproxy/proxy/route"
 )
@@ -85,14 +83,14 @@ func wrongf(path, format string, args ...any) *wrong {
 	return &wrong{path: steps, err: fmt.Errorf(format, args...)}
 }
 
-func (c *Config) validateTables(bad func(string, ...any)) {
+func (c *Config) validateTables(bad func(string, ...any), found func(error)) {
 	for _, name := range sortedKeys(c.Tables) {
 		if w := c.wrongTable(c.Tables[name]); w != nil {
-			bad("%w", c.tableError(name, w))
+			found(c.tableError(name, w))
 		}
 	}
 	for _, w := range c.wrongGroups() {
-		bad("%w", w)
+		found(w)
 	}
 	if s := c.DefaultTable.Shard; s != "" && c.Shards[s].DSN == "" {
 		bad("default_table.shard: no shard is named %q", s)
@@ -105,43 +103,7 @@ func (c *Config) tableError(name string, w *wrong) error {
 	for _, step := range w.path {
 		label += "." + step
 	}
-	err := fmt.Errorf("%s: %w", label, w.err)
-	where, source := c.place(append([]string{"tables", name}, w.path...))
-	if where == "" {
-		return err
-	}
-	return fmt.Errorf("%s %w\n%s", where, err, source)
-}
-
-// place finds a value in the file: [line:column] and the lines around it; "" when
-// the configuration does not come from a file.
-func (c *Config) place(path []string) (where, source string) {
-	file, err := parser.ParseBytes(c.source, 0)
-	if err != nil || len(c.source) == 0 {
-		return "", ""
-	}
-	b := (&yaml.PathBuilder{}).Root()
-	for _, step := range path {
-		if n, err := strconv.ParseUint(step, 10, 16); err == nil {
-			b = b.Index(uint(n))
-		} else {
-			b = b.Child(step)
-		}
-	}
-	p := b.Build()
-	node, err := p.FilterFile(file)
-	if err != nil {
-		if len(path) > 1 {
-			return c.place(path[:len(path)-1])
-		}
-		return "", ""
-	}
-	lines, err := p.AnnotateSource(c.source, false)
-	if err != nil {
-		return "", ""
-	}
-	at := node.GetToken().Position
-	return fmt.Sprintf("[%d:%d]", at.Line, at.Column), string(lines)
+	return c.pathError(append([]string{"tables", name}, w.path...), fmt.Errorf("%s: %w", label, w.err))
 }
 
 func (c *Config) wrongTable(t TableConfig) *wrong {

@@ -61,6 +61,8 @@ type Options struct {
 	Definitions Definitions
 	// Drain begins the orderly end of the program and returns at once.
 	Drain func()
+	// Reload reads the configuration anew and lists what it changed.
+	Reload func(context.Context) (*proxy.Table, error)
 	// Version is what SELECT @@version answers.
 	Version string
 }
@@ -104,6 +106,7 @@ func New(o Options) *Handler {
 	add(`SHOW NODES`, RoleRead, h.nodes)
 	add(`SHOW DDL`, RoleRead, h.definitions)
 	add(`DRAIN`, RoleOperate, h.drain)
+	add(`RELOAD`, RoleOperate, h.reload)
 	add(`DDL RETRY `+id, RoleOperate, h.retryDefinition)
 	add(`DDL FORGET `+id, RoleOperate, h.forgetDefinition)
 	add(`XA RESOLVE ALL`, RoleOperate, h.resolveAll)
@@ -122,7 +125,7 @@ func New(o Options) *Handler {
 func Statements() []string {
 	return []string{
 		"XA RECOVER", "SHOW XA TRANSACTIONS", "SHOW XA TRANSACTION 'gtrid'", "SHOW SHARDS", "SHOW NODES", "SHOW DDL",
-		"XA RESOLVE 'gtrid'", "XA RESOLVE ALL", "XA OUTCOME 'gtrid'", "DDL RETRY 'id'", "DDL FORGET 'id'", "DRAIN",
+		"XA RESOLVE 'gtrid'", "XA RESOLVE ALL", "XA OUTCOME 'gtrid'", "DDL RETRY 'id'", "DDL FORGET 'id'", "DRAIN", "RELOAD",
 	}
 }
 
@@ -177,6 +180,10 @@ func one(context.Context, []string) (*proxy.Table, error) {
 func (h *Handler) drain(context.Context, []string) (*proxy.Table, error) {
 	h.o.Drain()
 	return nil, nil //nolint:nilnil // OK without rows
+}
+
+func (h *Handler) reload(ctx context.Context, _ []string) (*proxy.Table, error) {
+	return h.o.Reload(ctx)
 }
 
 func (h *Handler) version(context.Context, []string) (*proxy.Table, error) {
