@@ -21,6 +21,16 @@ type positioned interface {
 	GetMessage() string
 }
 
+// valueAt is an error about the value of a node.
+type valueAt struct {
+	node    ast.Node
+	message string
+}
+
+func (e *valueAt) Error() string          { return e.message }
+func (e *valueAt) GetMessage() string     { return e.message }
+func (e *valueAt) GetToken() *token.Token { return e.node.GetToken() }
+
 // readError says where the reader stopped: file:line:column: message, and the line.
 func (c *Config) readError(err error) error {
 	var at positioned

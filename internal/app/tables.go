@@ -55,7 +55,7 @@ func (s *scalar) UnmarshalYAML(n ast.Node) error {
 		*s = scalar(n.Value.Value)
 		return nil
 	}
-	return fmt.Errorf("%s is no value of a column", n.String())
+	return &valueAt{n, n.String() + " is no value of a column"}
 }
 
 // ways counts in how many ways the table is placed.
