@@ -54,9 +54,10 @@ var rooms = map[string]room{
 	"internal/launch/fetch":      {ours: []string{"internal/launch"}},
 	"internal/faultwire":         {ours: []string{"proxy/wire"}},
 	"internal/demo":              {ours: []string{"internal/launch", "internal/faultwire"}, others: []string{sqlDrv}},
+	"internal/bank":              {others: []string{sqlDrv}},
 	"internal/app":               {ours: []string{"proxy", "proxy/admin", "proxy/backend", "proxy/plan", "proxy/route", "proxy/wire", "tm", "xa", "xa/xamysql"}, others: []string{yamlLib, prom}},
-	"cmd/xaproxy":                {ours: []string{"internal/app", "internal/demo"}, others: []string{cobra}},
-	"integration":                {ours: []string{"internal/app", "internal/launch", "internal/launch/launchtest", "internal/faultwire"}, others: []string{goMySQL, sqlDrv}},
+	"cmd/xaproxy":                {ours: []string{"internal/app", "internal/bank", "internal/demo"}, others: []string{cobra}},
+	"integration":                {ours: []string{"internal/app", "internal/bank", "internal/launch", "internal/launch/launchtest", "internal/faultwire"}, others: []string{goMySQL, sqlDrv}},
 }
 
 // parsed is one package's non-test source as the test needs it.

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"xaproxy/internal/app"
+	"xaproxy/internal/bank"
 	"xaproxy/internal/demo"
 )
 
@@ -49,7 +51,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(serveCommand(), initCommand(), checkCommand(), placementCommand(), demoCommand(), versionCommand())
+	c.AddCommand(serveCommand(), initCommand(), checkCommand(), placementCommand(), healthCommand(), demoCommand(), bankCommand(), versionCommand())
 	return c
 }
 
@@ -160,6 +162,68 @@ func placementCommand() *cobra.Command {
 		},
 	}
 	c.AddCommand(adopt)
+	return c
+}
+
+func healthCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "health [URL]",
+		Short: "Exit with 0 when a proxy's page answers 200, by default http://127.0.0.1:4408/readyz: for containers without a shell",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			url := "http://127.0.0.1:4408/readyz"
+			if len(args) > 0 {
+				url = args[0]
+			}
+			return app.Health(c.Context(), url)
+		},
+	}
+}
+
+func bankCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "bank",
+		Short: "A bank that knows nothing but DSNs: load for a cluster, and a check that no cent is lost",
+	}
+	var o bank.Options
+	run := &cobra.Command{
+		Use:   "run",
+		Short: "Make the accounts and transfer between them until --duration is over or SIGTERM",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.Out = c.OutOrStdout()
+			if err := bank.Prepare(c.Context(), o); err != nil {
+				return err
+			}
+			return bank.Run(c.Context(), o)
+		},
+	}
+	verify := &cobra.Command{
+		Use:   "verify",
+		Short: "Compare the record with the database; exit status 1 when something is wrong",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			v, err := bank.Verify(c.Context(), o)
+			if err != nil {
+				return err
+			}
+			if err := json.NewEncoder(c.OutOrStdout()).Encode(v); err != nil {
+				return err
+			}
+			if len(v.Violations) > 0 {
+				return app.ErrFindings
+			}
+			return nil
+		},
+	}
+	for _, sub := range []*cobra.Command{run, verify} {
+		sub.Flags().StringSliceVar(&o.DSNs, "dsn", nil, "user:password@tcp(host:port)/ of a proxy; may be repeated")
+		sub.Flags().StringVar(&o.Record, "record", "bank.jsonl", "file of what was told about each transfer")
+		sub.Flags().IntVar(&o.Accounts, "accounts", 100, "how many accounts there are")
+		c.AddCommand(sub)
+	}
+	run.Flags().IntVar(&o.Clients, "clients", 4, "how many clients transfer at the same time")
+	run.Flags().DurationVar(&o.Duration, "duration", 0, "how long; 0: until SIGTERM")
 	return c
 }
 

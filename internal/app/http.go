@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -50,4 +51,30 @@ func (m *Main) unready(ctx context.Context) []string {
 		}
 	}
 	return down
+}
+
+// healthPatience bounds Health: a checker waits for less.
+const healthPatience = 4 * time.Second
+
+// Health asks a page of a proxy's http port; its error is what the page says.
+func Health(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, healthPatience)
+	defer cancel()
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	r, err := http.DefaultClient.Do(q)
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(r.Body, 1<<16))
+	if err != nil {
+		return err
+	}
+	if r.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s\n%s", url, r.Status, text)
+	}
+	return nil
 }
