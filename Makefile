@@ -65,3 +65,12 @@ fuzz:
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $(FUZZFLAGS) $$p || exit 1; \
 	  done; \
 	done
+
+## docker-image: the proxy's image, xaproxy:local
+.PHONY: docker-image docker-up
+docker-image:
+	VERSION="$$(git describe --tags --always --dirty)" docker/compose.sh build proxy1
+
+## docker-up: two proxies before a MySQL and a MariaDB shard in containers (docker/README.md)
+docker-up:
+	docker/up.sh
