@@ -272,10 +272,14 @@ type snapshot struct {
 	// schemas and defaults are the default collations of schemas and character
 	// sets, where all shards agree.
 	schemas, defaults map[string]string
-	collations        map[string]bool // those that all shards know
-	mariaDB           bool            // a shard is
-	complete          bool            // every shard has told something since the proxy started
-	whole             bool            // every shard has told all that it was asked for
+	// newSchema is the collation that a new schema must name, newIn by the character
+	// set that it names; "": none.
+	newSchema  string
+	newIn      map[string]string
+	collations map[string]bool // those that all shards know
+	mariaDB    bool            // a shard is
+	complete   bool            // every shard has told something since the proxy started
+	whole      bool            // every shard has told all that it was asked for
 }
 
 // entry is a table, or why it cannot be used.
@@ -322,6 +326,14 @@ func (s *snapshot) Collation(schema, charset string) string {
 		return s.schemas[schema]
 	}
 	return s.defaults[canonicalCharset(charset)]
+}
+
+// SchemaDefault implements plan.Defaults.
+func (s *snapshot) SchemaDefault(charset string) string {
+	if charset == "" {
+		return s.newSchema
+	}
+	return s.newIn[canonicalCharset(charset)]
 }
 
 // placed are the tables of a schema that have a stored placement.

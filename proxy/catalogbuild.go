@@ -25,6 +25,11 @@ func (b *builder) build(ctx context.Context) *snapshot {
 	s.schemas = b.agreed(func(sc *shardCatalog) map[string]string { return sc.schemas })
 	s.defaults = b.agreed(func(sc *shardCatalog) map[string]string { return sc.defaults })
 	s.mariaDB = b.anyMariaDB()
+	s.newSchema = b.alike("utf8mb4", func(sc *shardCatalog) string { return sc.server })
+	s.newIn = map[string]string{}
+	for cs := range s.charsets {
+		s.newIn[cs] = b.alike(cs, func(sc *shardCatalog) string { return sc.defaults[cs] })
+	}
 	s.collations = map[string]bool{}
 	names := map[plan.TableName]bool{}
 	stored := map[plan.TableName]bool{}
@@ -179,6 +184,40 @@ func (b *builder) fits(name plan.TableName, t *plan.Table, have []xa.ShardID) er
 }
 
 // anyMariaDB reports whether a shard that has told something is MariaDB.
+// alike is the collation that has to be named where the shards' defaults differ:
+// the lowest shard's if all know it; "" when they do not differ.
+func (b *builder) alike(charset string, of func(*shardCatalog) string) string {
+	first, same := "", true
+	for _, n := range b.e.order {
+		sc := b.shards[n]
+		switch {
+		case sc == nil:
+		case first == "":
+			first = of(sc)
+		default:
+			same = same && of(sc) == first
+		}
+	}
+	// Under one name the families weigh otherwise.
+	strange := b.anyMariaDB() && b.anyMySQL() && plan.OneFamilyWeighs(first)
+	switch {
+	case same && !strange:
+		return ""
+	case b.allKnow(first) && !strange:
+		return first
+	}
+	return fallbackCharsets()[charset] // known to all servers of both families
+}
+
+func (b *builder) anyMySQL() bool {
+	for _, sc := range b.shards {
+		if !sc.mariaDB {
+			return true
+		}
+	}
+	return false
+}
+
 func (b *builder) anyMariaDB() bool {
 	for _, sc := range b.shards {
 		if sc.mariaDB {

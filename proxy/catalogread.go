@@ -20,6 +20,7 @@ type shardCatalog struct {
 	defaults   map[string]string // collation by character set
 	schemas    map[string]string // collation by schema
 	collations map[string]bool
+	server     string   // the default collation of the server
 	mariaDB    bool     // the server's family
 	stuck      []change // definition statements that need a person
 	doubt      []change // those since which the shard has told nothing of their tables
@@ -72,6 +73,8 @@ const (
 
 	sqlCharsets = "SELECT CHARACTER_SET_NAME,DEFAULT_COLLATE_NAME FROM information_schema.CHARACTER_SETS"
 
+	sqlServer = "SELECT @@GLOBAL.collation_server"
+
 	sqlCollations = "SELECT COLLATION_NAME FROM information_schema.COLLATIONS"
 )
 
@@ -98,6 +101,7 @@ func readCatalog(ctx context.Context, conn *backend.Conn) (*shardCatalog, error)
 		{sqlTables, sc.takeTable}, {sqlColumns, sc.takeColumn}, {sqlKeys, sc.takeKey},
 		{sqlForeign, sc.takeForeign}, {sqlTriggers, sc.takeTrigger},
 		{sqlSchemas, sc.takeSchema}, {sqlCharsets, sc.takeCharset}, {sqlCollations, sc.takeCollation},
+		{sqlServer, func(row []string) error { sc.server = canonicalCollation(row[0]); return nil }},
 	} {
 		rows, err := selectRows(ctx, conn, q.sql)
 		if err != nil {

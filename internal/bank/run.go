@@ -19,10 +19,17 @@ import (
 )
 
 // totals count what was told.
-type totals struct{ committed, aborted, unknown atomic.Int64 }
+type totals struct {
+	committed, aborted, unknown atomic.Int64
+	last                        atomic.Pointer[string] // the last error since the last report
+}
 
 func (t *totals) String() string {
-	return fmt.Sprintf("committed %d, aborted %d, unknown %d", t.committed.Load(), t.aborted.Load(), t.unknown.Load())
+	s := fmt.Sprintf("committed %d, aborted %d, unknown %d", t.committed.Load(), t.aborted.Load(), t.unknown.Load())
+	if last := t.last.Swap(nil); last != nil {
+		s += "; last error: " + *last
+	}
+	return s
 }
 
 // record appends entries to the file; each is there before the next transfer of
@@ -126,6 +133,9 @@ func serve(ctx context.Context, db *sql.DB, accounts int, r *record, t *totals) 
 			t.aborted.Add(1)
 		case Unknown:
 			t.unknown.Add(1)
+		}
+		if e.Error != "" {
+			t.last.Store(&e.Error)
 		}
 		if err := r.add(e); err != nil {
 			return fmt.Errorf("record: %w", err)

@@ -106,12 +106,21 @@ func (o oneShard) bind(b *binding) (Targets, error) {
 }
 
 // allShards binds a definition to every shard that it concerns.
-type allShards struct{ shards []route.Shard }
+type allShards struct {
+	shards []route.Shard
+	suffix string // behind the client's text
+}
 
 func (allShards) needsText() bool { return false }
 
 func (a allShards) bind(b *binding) (Targets, error) {
-	return b.everyShard(ModeAll, a.shards), nil
+	t := b.everyShard(ModeAll, a.shards)
+	for i := range t.Parts {
+		if a.suffix != "" {
+			t.Parts[i].SQL = strings.TrimRight(t.Parts[i].SQL, "; \t\r\n") + "\n" + a.suffix // a comment may be its end
+		}
+	}
+	return t, nil
 }
 
 // keyed binds SELECT, UPDATE and DELETE of one sharded table by the conditions

@@ -36,6 +36,14 @@ type Families interface {
 	WeighedByOneFamily() bool
 }
 
+// Defaults is a Catalog that knows what a new schema would get on each shard.
+type Defaults interface {
+	// SchemaDefault is the collation that a CREATE DATABASE without one must name, so
+	// that its tables are alike everywhere: "" when all shards choose the same by
+	// themselves. charset is the character set that it names, or "".
+	SchemaDefault(charset string) string
+}
+
 // Table is what the planner must know about a table.
 type Table struct {
 	Schema, Name string

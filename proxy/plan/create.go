@@ -32,7 +32,7 @@ func (d *definition) createTable(n *ast.CreateTableStmt) error {
 	ddl.Verb, ddl.Tables, ddl.IfNotExists = DDLCreateTable, []TableName{name}, n.IfNotExists
 	existing, err := d.env.Catalog.Table(name.Schema, name.Name)
 	if err == nil { // the shards say that it exists
-		d.plan.bind = allShards{existing.Rule.Shards()}
+		d.plan.bind = allShards{shards: existing.Rule.Shards()}
 		return nil
 	}
 	// IF NOT EXISTS may complete a table that some shards lack.
@@ -47,7 +47,7 @@ func (d *definition) createTable(n *ast.CreateTableStmt) error {
 		return err
 	}
 	ddl.Created, ddl.Renumbers = t, true
-	d.plan.bind = allShards{t.Rule.Shards()}
+	d.plan.bind = allShards{shards: t.Rule.Shards()}
 	return nil
 }
 

@@ -65,7 +65,11 @@ func (d *definition) statement(node ast.StmtNode, word string) error {
 	case *ast.DropIndexStmt:
 		return d.changed(n.Table, DDLAlterTable)
 	case *ast.CreateDatabaseStmt:
-		return d.schema(DDLCreateSchema, n.Name.O)
+		if err := d.schema(DDLCreateSchema, n.Name.O); err != nil {
+			return err
+		}
+		d.plan.bind = allShards{d.env.Catalog.Map().Shards(), d.alike(n.Options)}
+		return nil
 	case *ast.AlterDatabaseStmt:
 		if n.AlterDefaultDatabase {
 			return d.schema(DDLAlterSchema, d.env.Schema)
@@ -100,8 +104,46 @@ func (d *definition) schema(verb DDLVerb, name string) error {
 			}
 		}
 	}
-	d.plan.bind = allShards{d.env.Catalog.Map().Shards()}
+	d.plan.bind = allShards{shards: d.env.Catalog.Map().Shards()}
 	return nil
+}
+
+// alike is what a CREATE DATABASE must say in addition, so that the tables of the
+// schema are alike on shards whose defaults differ.
+func (d *definition) alike(options []*ast.DatabaseOption) string {
+	charset := ""
+	for _, o := range options {
+		switch o.Tp {
+		case ast.DatabaseOptionCollate:
+			return ""
+		case ast.DatabaseOptionCharset:
+			charset = d.namedCharset() // the parser was given another name
+		}
+	}
+	defaults, ok := d.env.Catalog.(Defaults)
+	if !ok {
+		return ""
+	}
+	if c := defaults.SchemaDefault(charset); c != "" {
+		return "DEFAULT COLLATE " + c
+	}
+	return ""
+}
+
+// namedCharset is the character set that a CREATE DATABASE names.
+func (d *definition) namedCharset() string {
+	for i := range d.toks {
+		if !d.is(i, "CHARSET") && (!d.is(i, "SET") || !d.is(i-1, "CHARACTER")) {
+			continue
+		}
+		if i++; d.op(i, '=') {
+			i++
+		}
+		if i < len(d.toks) {
+			return strings.Trim(d.name(d.toks[i]), `'"`)
+		}
+	}
+	return ""
 }
 
 func systemDefinition(is bool) error {
@@ -149,7 +191,7 @@ func (d *definition) changed(name *ast.TableName, verb DDLVerb) error {
 func (d *definition) onTable(t *Table, verb DDLVerb) {
 	d.plan.DDL.Verb = verb
 	d.plan.DDL.Tables = []TableName{{t.Schema, t.Name}}
-	d.plan.bind = allShards{t.Rule.Shards()}
+	d.plan.bind = allShards{shards: t.Rule.Shards()}
 }
 
 func (d *definition) truncate(n *ast.TruncateTableStmt) error {
@@ -185,7 +227,7 @@ func (d *definition) dropTable(n *ast.DropTableStmt) error {
 		shards = on
 		d.plan.DDL.Tables = append(d.plan.DDL.Tables, name)
 	}
-	d.plan.bind = allShards{shards}
+	d.plan.bind = allShards{shards: shards}
 	return nil
 }
 

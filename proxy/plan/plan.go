@@ -173,10 +173,10 @@ const (
 	VarAccess                       // the session's transaction_read_only: Value is READ ONLY or READ WRITE
 	VarNextAccess                   // of the next transaction only
 	VarAutocommit                   // autocommit: Value is 0 or 1
-	VarReportGtrid                  // xa_report_gtrid: kept by the proxy, never forwarded; Value "0" or "1"
 	VarIdleTimeout                  // wait_timeout, interactive_timeout: kept by the proxy, never forwarded; Value in seconds
 	VarUser                         // @x: the statement is forwarded; see Pins
 	VarNothing                      // a setting to the value it has anyway (sql_auto_is_null = 0 ...): nothing to do
+	VarReportGtrid                  // xa_report_gtrid: kept by the proxy, never forwarded; Value "0" or "1"
 )
 
 // Assignment is one part of a SET.
