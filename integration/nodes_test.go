@@ -197,3 +197,30 @@ func TestForeignBranchesAreLeftAlone(t *testing.T) {
 		})
 	}
 }
+
+// TestFirstStartsTogether: proxies that start for the first time at the same moment make one cluster.
+func TestFirstStartsTogether(t *testing.T) {
+	for range 3 {
+		c := newCluster(t, launch.MariaDB1011, launch.MariaDB1011, launch.MariaDB1011)
+		var all []*proxyProcess
+		for i := range 4 {
+			all = append(all, c.newProxy(t, fmt.Sprintf("p%d", i), proxySettings{node: i + 1}))
+		}
+		for _, p := range all {
+			p.start()
+		}
+		for _, p := range all {
+			if _, err := poll(t.Context(), 20*time.Second+slack(), p.ready); err != nil {
+				t.Errorf("%s: %v\n%s", p.name, err, p.logTail(5))
+			}
+		}
+		for i, s := range c.shards {
+			if n := s.mustNumber(t, "SELECT shard FROM xaproxy.meta"); n != int64(i) {
+				t.Errorf("shard %s has number %d", s.name, n)
+			}
+		}
+		for _, p := range all {
+			p.kill()
+		}
+	}
+}

@@ -83,30 +83,46 @@ func consistent(members []member) error {
 	return errors.Join(errs...)
 }
 
+// installPatience bounds the wait for another proxy that starts for the first time.
+const installPatience = 30 * time.Second
+
 // install makes every member a shard of one cluster. All must answer: a number
-// given while another shard cannot be asked might be given twice.
+// given while another shard cannot be asked might be given twice. Proxies that
+// start for the first time together do it one after the other.
 func install(ctx context.Context, members []member) error {
-	var down []error
-	cluster, next := xa.ClusterID(0), xa.ShardID(0)
 	for _, m := range members {
-		switch {
-		case m.err != nil:
-			down = append(down, fmt.Errorf("shard %s: %w", m.name, m.err))
-		case m.installed:
-			cluster = m.meta.Cluster
-			next = max(next, m.meta.Shard+1)
-			// Numbers of shards that are not configured any more are not given again.
-			names, err := xamysql.ReadDirectory(ctx, m.dsn)
-			if err != nil {
-				return fmt.Errorf("shard %s: %w", m.name, err)
-			}
-			for _, number := range names {
-				next = max(next, number+1)
-			}
+		if m.err != nil {
+			return fmt.Errorf("all shards must answer while numbers are given: shard %s: %w", m.name, m.err)
 		}
 	}
-	if len(down) > 0 {
-		return fmt.Errorf("all shards must answer while numbers are given: %w", errors.Join(down...))
+	return xamysql.Alone(ctx, members[0].dsn, installPatience, func() error {
+		for i := range members {
+			m := &members[i]
+			var err error
+			if m.meta, m.installed, err = xamysql.ReadMeta(ctx, m.dsn); err != nil {
+				return fmt.Errorf("shard %s: %w", m.name, err)
+			}
+		}
+		return installAlone(ctx, members)
+	})
+}
+
+func installAlone(ctx context.Context, members []member) error {
+	cluster, next := xa.ClusterID(0), xa.ShardID(0)
+	for _, m := range members {
+		if !m.installed {
+			continue
+		}
+		cluster = m.meta.Cluster
+		next = max(next, m.meta.Shard+1)
+		// Numbers of shards that are not configured any more are not given again.
+		names, err := xamysql.ReadDirectory(ctx, m.dsn)
+		if err != nil {
+			return fmt.Errorf("shard %s: %w", m.name, err)
+		}
+		for _, number := range names {
+			next = max(next, number+1)
+		}
 	}
 	if cluster == 0 {
 		drawn, err := randomCluster()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"xaproxy/xa"
 )
@@ -72,6 +73,27 @@ func ReadMeta(ctx context.Context, dsn string) (m Meta, installed bool, err erro
 		return Meta{}, false, err
 	}
 	return m, installed, nil
+}
+
+// installLock is held while numbers are given to shards.
+const installLock = "xaproxy install"
+
+// ErrBusy: another process gives numbers to the shards.
+var ErrBusy = errors.New("another process installs this cluster")
+
+// Alone runs f while nobody else is in an Alone of this server: GET_LOCK is waited
+// for as long as wait, then it is ErrBusy.
+func Alone(ctx context.Context, dsn string, wait time.Duration, f func() error) error {
+	return withOne(ctx, dsn, func(c control, _ driverConn) error {
+		rows, err := c.list(ctx, fmt.Sprintf("SELECT GET_LOCK(%s,%d)", literal(installLock), int(wait.Seconds())))
+		if err != nil {
+			return err
+		}
+		if len(rows) != 1 || rows[0][0] != "1" {
+			return ErrBusy
+		}
+		return f() // the lock goes with the session
+	})
 }
 
 // withOne runs f on one session of its own, set up but of unknown identity.
