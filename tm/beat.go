@@ -73,10 +73,25 @@ func (m *Manager) beat(ctx context.Context, s *site) error {
 			return err
 		}
 	}
+	m.watchLimping(s)
 	if err := m.bury(ctx, s, rows); err != nil {
 		return err
 	}
 	return m.holdAgain(ctx, s)
+}
+
+// watchLimping has all shards scanned while a living proxy does not reach this one:
+// what it has prepared elsewhere with its home here it cannot finish, and grace
+// begins when somebody sees it.
+func (m *Manager) watchLimping(s *site) {
+	now := time.Now()
+	if now.Sub(s.limped) < m.time.DeadAfter || !m.nodes.limps(s.number, m.time.DeadAfter) {
+		return
+	}
+	s.limped = now
+	for _, each := range m.sites {
+		each.scan.raise()
+	}
 }
 
 // missing looks after a beat that failed whether the own row is gone (a restored

@@ -92,6 +92,22 @@ func (r *registry) judge(limit time.Duration) []incarnation {
 	return list
 }
 
+// limps reports whether an incarnation that lives elsewhere has stood still at one
+// shard for limit.
+func (r *registry) limps(at xa.ShardID, limit time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, rows := range r.rows {
+		if _, dead := r.dead[i]; dead || r.mine(i) {
+			continue
+		}
+		if w := rows[at]; w != nil && w.read.Sub(w.since) >= limit {
+			return true
+		}
+	}
+	return false
+}
+
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

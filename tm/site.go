@@ -38,6 +38,7 @@ type site struct {
 	attempted  uint32   // incarnation that was sent to be registered here
 	contest    *contest // nil: nobody else is known to hold the name
 	complained time.Time
+	limped     time.Time // when a scan was last asked for because a proxy does not reach this shard
 
 	mu      sync.Mutex
 	asked   bool // up means something

@@ -78,7 +78,7 @@ func ReadMeta(ctx context.Context, dsn string) (m Meta, installed bool, err erro
 // installLock is held while numbers are given to shards.
 const installLock = "xaproxy install"
 
-// ErrBusy: another process gives numbers to the shards.
+// ErrBusy is what Alone returns when another process gives numbers to the shards for too long.
 var ErrBusy = errors.New("another process installs this cluster")
 
 // Alone runs f while nobody else is in an Alone of this server: GET_LOCK is waited
