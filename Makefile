@@ -74,3 +74,8 @@ docker-image:
 ## docker-up: two proxies before a MySQL and a MariaDB shard in containers (docker/README.md)
 docker-up:
 	docker/up.sh
+
+## docker-test: everything that can happen to containers, on the cluster of docker/compose.yaml; XAPROXY_DOCKER=long takes longer
+.PHONY: docker-test
+docker-test:
+	XAPROXY_DOCKER=$${XAPROXY_DOCKER:-1} $(GO) test -count=1 -timeout 60m -v ./docker/

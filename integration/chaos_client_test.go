@@ -120,7 +120,7 @@ func (s *chaosSession) exec(ctx context.Context, q string, args ...any) (int64, 
 
 // client does transactions until ctx ends, each by a proxy of its choice. A transaction that has begun is ended.
 func (w *chaos) client(ctx context.Context, storm *chaosStorm, number int) {
-	sessions := [2]*chaosSession{}
+	sessions := make([]*chaosSession, len(w.proxies))
 	for i, p := range w.proxies {
 		db := p.open("", "timeout=2s&readTimeout=30s")
 		sessions[i] = &chaosSession{db: db}
@@ -130,7 +130,7 @@ func (w *chaos) client(ctx context.Context, storm *chaosStorm, number int) {
 	for i := 1; ctx.Err() == nil; i++ {
 		x := &chaosTxn{
 			id:    1e11 + int64(w.round)*idsPerRound + int64(number)*1e7 + int64(i)*10,
-			proxy: w.random.IntN(2), began: time.Now(),
+			proxy: w.random.IntN(len(w.proxies)), began: time.Now(),
 		}
 		w.choose(x, storm.on.Load())
 		w.mu.Lock()
@@ -163,10 +163,10 @@ func (w *chaos) choose(x *chaosTxn, storm bool) {
 	if w.random.chance(15) {
 		count = 1
 	}
-	first := w.random.IntN(3)
+	first := w.random.IntN(len(w.shards))
 	used := map[int]bool{}
 	for i := range count {
-		ids := w.on((first + i) % 3)
+		ids := w.on((first + i) % len(w.shards))
 		if w.random.chance(20) {
 			ids = w.on(first) // more than one on a shard
 		}

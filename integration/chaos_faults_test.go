@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"xaproxy/internal/faultwire"
@@ -25,7 +26,7 @@ type chaosFault struct {
 func chaosFaults() []chaosFault {
 	return append(atVerbs(), []chaosFault{
 		{"kill -9 of a proxy", 12, 1, 0, false, func(w *chaos, p []*chaosProxy, _ []*chaosShard) bool { return w.killProxies(p) }},
-		{"kill -9 of both proxies", 2, 2, 0, false, func(w *chaos, p []*chaosProxy, _ []*chaosShard) bool { return w.killProxies(p) }},
+		{"kill -9 of two proxies", 2, 2, 0, false, func(w *chaos, p []*chaosProxy, _ []*chaosShard) bool { return w.killProxies(p) }},
 		{"kill -9 of a shard", 10, 0, 1, false, func(w *chaos, _ []*chaosProxy, s []*chaosShard) bool { return w.killShards(s) }},
 		{"kill -9 of two shards", 2, 0, 2, false, func(w *chaos, _ []*chaosProxy, s []*chaosShard) bool { return w.killShards(s) }},
 		{"kill -9 of a proxy and a shard", 5, 1, 1, false, func(w *chaos, p []*chaosProxy, s []*chaosShard) bool {
@@ -36,19 +37,29 @@ func chaosFaults() []chaosFault {
 			return true
 		}},
 		{"proxy stopped for longer than dead_after", 8, 1, 0, false, func(w *chaos, p []*chaosProxy, _ []*chaosShard) bool {
-			p[0].pause()
-			w.pass(1500*time.Millisecond, 5*time.Second)
-			p[0].resume()
-			return true
+			return w.still(p, nil, 1500*time.Millisecond, 5*time.Second)
+		}},
+		{"two proxies stopped for longer than dead_after", 4, 2, 0, false, func(w *chaos, p []*chaosProxy, _ []*chaosShard) bool {
+			return w.still(p, nil, 1500*time.Millisecond, 5*time.Second)
 		}},
 		{"shard stopped", 5, 0, 1, false, func(w *chaos, _ []*chaosProxy, s []*chaosShard) bool {
-			if err := s[0].server.Pause(); err != nil {
-				w.t.Errorf("pause %s: %v", s[0].name, err)
+			return w.still(nil, s, 300*time.Millisecond, 4*time.Second)
+		}},
+		{"two shards stopped", 2, 0, 2, false, func(w *chaos, _ []*chaosProxy, s []*chaosShard) bool {
+			return w.still(nil, s, 300*time.Millisecond, 4*time.Second)
+		}},
+		{"a proxy and a shard stopped", 4, 1, 1, false, func(w *chaos, p []*chaosProxy, s []*chaosShard) bool {
+			return w.still(p, s, 1500*time.Millisecond, 5*time.Second)
+		}},
+		{"a proxy drained and started again", 5, 1, 0, false, func(w *chaos, p []*chaosProxy, _ []*chaosShard) bool {
+			if err := p[0].stop(); err != nil {
+				w.violate(nil, "proxy %s was asked to end: %v\n%s", p[0].name, err, p[0].logTail(20))
 			}
-			w.pass(300*time.Millisecond, 4*time.Second)
-			if err := s[0].server.Resume(); err != nil {
-				w.t.Errorf("resume %s: %v", s[0].name, err)
-			}
+			p[0].start()
+			return true
+		}},
+		{"the configuration read anew", 3, 1, 0, true, func(_ *chaos, p []*chaosProxy, _ []*chaosShard) bool {
+			p[0].signal(syscall.SIGHUP)
 			return true
 		}},
 		{"all connections between a proxy and a shard cut", 10, 1, 1, true, func(_ *chaos, p []*chaosProxy, s []*chaosShard) bool {
@@ -56,7 +67,9 @@ func chaosFaults() []chaosFault {
 			return true
 		}},
 		{"a proxy cut off from a shard", 6, 1, 1, false, func(w *chaos, p []*chaosProxy, s []*chaosShard) bool { return w.cutOff(p, s) }},
-		{"a shard cut off from both proxies", 3, 2, 1, false, func(w *chaos, p []*chaosProxy, s []*chaosShard) bool { return w.cutOff(p, s) }},
+		{"a proxy cut off from two shards", 4, 1, 2, false, func(w *chaos, p []*chaosProxy, s []*chaosShard) bool { return w.cutOff(p, s) }},
+		{"a proxy cut off from all shards", 4, 1, 0, false, func(w *chaos, p []*chaosProxy, _ []*chaosShard) bool { return w.cutOff(p, w.shards) }},
+		{"a shard cut off from two proxies", 3, 2, 1, false, func(w *chaos, p []*chaosProxy, s []*chaosShard) bool { return w.cutOff(p, s) }},
 	}...)
 }
 
@@ -155,14 +168,14 @@ func targetNames(p []*chaosProxy, s []*chaosShard) string {
 
 // targets takes the targets of a fault, or none.
 func (w *chaos) targets(f chaosFault) (p []*chaosProxy, s []*chaosShard, ok bool) {
-	first := w.random.IntN(6)
+	first := w.random.IntN(len(w.proxies) * len(w.shards))
 	for i := range f.proxies {
-		if x := w.proxies[(first+i)%2]; x.busy.take(f.shared) {
+		if x := w.proxies[(first+i)%len(w.proxies)]; x.busy.take(f.shared) {
 			p = append(p, x)
 		}
 	}
 	for i := range f.shards {
-		if x := w.shards[(first+i)%3]; x.busy.take(f.shared) {
+		if x := w.shards[(first+i)%len(w.shards)]; x.busy.take(f.shared) {
 			s = append(s, x)
 		}
 	}
@@ -190,6 +203,28 @@ func (w *chaos) killProxies(all []*chaosProxy) bool {
 	}
 	for _, p := range all {
 		p.start()
+	}
+	return true
+}
+
+// still stops processes for a while.
+func (w *chaos) still(proxies []*chaosProxy, shards []*chaosShard, a, b time.Duration) bool {
+	for _, p := range proxies {
+		p.pause()
+	}
+	for _, s := range shards {
+		if err := s.server.Pause(); err != nil {
+			w.t.Errorf("pause %s: %v", s.name, err)
+		}
+	}
+	w.pass(a, b)
+	for _, s := range shards {
+		if err := s.server.Resume(); err != nil {
+			w.t.Errorf("resume %s: %v", s.name, err)
+		}
+	}
+	for _, p := range proxies {
+		p.resume()
 	}
 	return true
 }
@@ -366,7 +401,7 @@ func (w *chaos) settleDefinition(ctx context.Context, q string, already uint16) 
 func (w *chaos) defineOnce(ctx context.Context, q string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 60*time.Second)
 	defer cancel()
-	db := w.proxies[w.random.IntN(2)].open("", "timeout=2s&readTimeout=55s")
+	db := w.proxies[w.random.IntN(len(w.proxies))].open("", "timeout=2s&readTimeout=55s")
 	defer db.Close()
 	_, err := db.ExecContext(ctx, q)
 	return err
@@ -374,7 +409,7 @@ func (w *chaos) defineOnce(ctx context.Context, q string) error {
 
 // operate does what operators do, on the admin ports.
 func (w *chaos) operate(ctx context.Context) {
-	var admins [2]*sql.DB
+	admins := make([]*sql.DB, len(w.proxies))
 	for i, p := range w.proxies {
 		var err error
 		if admins[i], err = sql.Open("mysql", fmt.Sprintf("ops:%s@tcp(%s)/?timeout=1s&readTimeout=20s", opsPassword, p.adminAddr)); err != nil {
@@ -391,7 +426,7 @@ func (w *chaos) operate(ctx context.Context) {
 				q = fmt.Sprintf("SHOW XA TRANSACTION '%s'", g)
 			}
 		}
-		if readAll(ctx, admins[w.random.IntN(2)], q) == nil {
+		if readAll(ctx, admins[w.random.IntN(len(admins))], q) == nil {
 			w.figures.count(&w.figures.operated)
 		}
 		select {

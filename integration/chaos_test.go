@@ -16,7 +16,7 @@ import (
 	"xaproxy/internal/launch"
 )
 
-// TestChaos lets clients move money over three shards through two proxies while everything is killed, stopped, cut and
+// TestChaos lets clients move money over four shards through three proxies while everything is killed, stopped, cut and
 // held at random, while definitions change under them and operators resolve transactions. It goes in rounds: faults, then
 // peace, then judgement of every transaction of the round (chaos_judge_test.go). The first round that is not right ends it.
 //
@@ -53,7 +53,7 @@ func TestChaos(t *testing.T) {
 const (
 	chaosRound    = 75 * time.Second // of faults
 	chaosClients  = 12
-	chaosAccounts = 24
+	chaosAccounts = 40
 	chaosWealth   = 1000000 // on each account
 )
 
@@ -116,14 +116,14 @@ func newChaos(t *testing.T, seed uint64, lasts time.Duration) *chaos {
 		retain = "2s"
 	}
 	w := &chaos{
-		t: t, c: newCluster(t, launch.MySQL, launch.MariaDB1011, launch.MariaDB118),
+		t: t, c: newCluster(t, launch.MySQL, launch.MariaDB1011, launch.MariaDB118, launch.MySQL),
 		random: &lockedRandom{r: rand.New(rand.NewPCG(seed, 1))}, figures: newChaosFigures(), outcomes: map[string]string{},
 	}
 	w.trace = newChaosTrace(t, filepath.Join(w.c.dir, "trace"), w.figures)
 	for i, s := range w.c.shards {
 		w.shards = append(w.shards, &chaosShard{shard: s, index: i})
 	}
-	for i, name := range []string{"a", "b"} {
+	for i, name := range []string{"a", "b", "c"} {
 		p := &chaosProxy{index: i}
 		dsn := map[string]string{}
 		for _, s := range w.c.shards {
@@ -139,6 +139,7 @@ func newChaos(t *testing.T, seed uint64, lasts time.Duration) *chaos {
 			node: i + 1, shards: dsn, retain: retain,
 			recovery:     map[string]string{"interval": "5s"},
 			transactions: map[string]string{"lock_timeout": "2s"},
+			more:         "drain: { limit: 5s }\n",
 		})
 		p.up()
 		w.proxies = append(w.proxies, p)

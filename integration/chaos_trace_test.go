@@ -265,7 +265,7 @@ func (w *chaos) known(x *chaosTxn) string {
 func (w *chaos) ask(ctx context.Context) {
 	for ctx.Err() == nil {
 		if g := w.trace.recent(w.random); g != "" {
-			w.outcomeOf(ctx, g, w.random.IntN(2))
+			w.outcomeOf(ctx, g, w.random.IntN(len(w.proxies)))
 		}
 		select {
 		case <-ctx.Done():
@@ -316,7 +316,7 @@ func definite(text string) string {
 // askFor asks for the outcome of a transaction that its client was told nothing about, until somebody knows.
 func (w *chaos) askFor(ctx context.Context, x *chaosTxn) {
 	for i := range 10 {
-		text := w.outcomeOf(ctx, x.gtrid, (x.proxy+i)%2)
+		text := w.outcomeOf(ctx, x.gtrid, (x.proxy+i)%len(w.proxies))
 		w.mu.Lock()
 		x.answers = append(x.answers, text)
 		w.mu.Unlock()

@@ -219,6 +219,7 @@ func bankCommand() *cobra.Command {
 	for _, sub := range []*cobra.Command{run, verify} {
 		sub.Flags().StringSliceVar(&o.DSNs, "dsn", nil, "user:password@tcp(host:port)/ of a proxy; may be repeated")
 		sub.Flags().StringVar(&o.Record, "record", "bank.jsonl", "file of what was told about each transfer")
+		sub.Flags().StringVar(&o.Schema, "schema", "bank", "schema of the bank's tables")
 		sub.Flags().IntVar(&o.Accounts, "accounts", 100, "how many accounts there are")
 		c.AddCommand(sub)
 	}
