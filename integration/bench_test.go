@@ -240,14 +240,21 @@ func runAll(ctx context.Context, conn *sql.Conn, queries ...string) error {
 // startHAProxy starts a plain TCP proxy in front of an address and returns its own, and its process id.
 func startHAProxy(t *testing.T, target string) (addr string, pid int) {
 	t.Helper()
+	return runHAProxy(t, func(bind string) string {
+		return fmt.Sprintf("global\n  maxconn 500\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\nlisten mysql\n  bind %s\n  server s %s\n", bind, target)
+	})
+}
+
+// runHAProxy starts HAProxy with a configuration that binds the address it is given.
+func runHAProxy(t *testing.T, configuration func(bind string) string) (addr string, pid int) {
+	t.Helper()
 	program, err := launch.EnsureHAProxy(t.Context(), func(line string) { t.Log(line) })
 	if err != nil {
-		t.Skip("no HAProxy: ", err)
+		t.Fatal("no HAProxy: ", err)
 	}
 	addr = freeAddr(t)
 	config := filepath.Join(t.TempDir(), "haproxy.cfg")
-	text := fmt.Sprintf("global\n  maxconn 500\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\nlisten mysql\n  bind %s\n  server s %s\n", addr, target)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(configuration(addr)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, "-f", config, "-db")

@@ -1,14 +1,12 @@
 package integration
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -200,32 +198,10 @@ func openAt(t *testing.T, dsn string) *sql.DB {
 // balance starts HAProxy from another loopback address; it sends the PROXY header and checks with the account lb.
 func balance(t *testing.T, target string) string {
 	t.Helper()
-	program, err := launch.EnsureHAProxy(t.Context(), func(line string) { t.Log(line) })
-	if err != nil {
-		t.Fatal("no HAProxy: ", err)
-	}
-	addr := freeAddr(t)
-	config := filepath.Join(t.TempDir(), "haproxy.cfg")
-	text := fmt.Sprintf("defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1m\n  timeout server 1m\n"+
-		"listen mysql\n  bind %s\n  source 127.0.0.2\n  option mysql-check user lb\n  server s %s send-proxy-v2 check check-send-proxy inter 100ms fall 1\n", addr, target)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "-f", config, "-db")
-	cmd.Stderr = os.Stderr
-	if err := startChild(cmd); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	if _, err := poll(t.Context(), 10*time.Second, func(context.Context) error {
-		conn, err := net.Dial("tcp", addr)
-		if err == nil {
-			_ = conn.Close()
-		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	addr, _ := runHAProxy(t, func(bind string) string {
+		return fmt.Sprintf("defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1m\n  timeout server 1m\n"+
+			"listen mysql\n  bind %s\n  source 127.0.0.2\n  option mysql-check user lb\n  server s %s send-proxy-v2 check check-send-proxy inter 100ms fall 1\n", bind, target)
+	})
 	time.Sleep(time.Second) // ten checks: a server that fails one is not used any more
 	return addr
 }

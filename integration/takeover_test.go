@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -29,7 +28,7 @@ func defaultRecovery() map[string]string {
 // the database.
 func load(t *testing.T, schema string, clients int, all ...*proxyProcess) (verify func() application.Verdict) {
 	t.Helper()
-	o := application.Options{Record: filepath.Join(t.TempDir(), "record.jsonl"), Clients: clients, Accounts: 40, Schema: schema, Out: io.Discard}
+	o := application.Options{Record: filepath.Join(t.TempDir(), "record.jsonl"), Clients: clients, Accounts: 40, Schema: schema, Out: t.Output()}
 	for _, p := range all {
 		o.DSNs = append(o.DSNs, "app:"+appPassword+"@tcp("+p.data+")/")
 	}
@@ -83,10 +82,11 @@ func TestTakeover(t *testing.T) {
 		schema := fmt.Sprintf("money%d", i)
 		verify := load(t, schema, 16, a)
 		time.Sleep(time.Second)
-		dead := c.shards[1].relay.Arm(faultwire.Rule{Verb: verb, Side: faultwire.After, From: faultwire.Session, Hook: a.kill})
+		at := c.shards[1]
 		if verb == faultwire.Claim {
-			dead = c.shards[0].relay.Arm(faultwire.Rule{Verb: verb, Side: faultwire.After, From: faultwire.Session, Hook: a.kill})
+			at = c.shards[0]
 		}
+		dead := at.relay.Arm(faultwire.Rule{Verb: verb, Side: faultwire.After, From: faultwire.Session, Hook: a.kill})
 		select {
 		case <-dead.Done():
 		case <-time.After(20 * time.Second):
@@ -164,8 +164,8 @@ func TestZombie(t *testing.T) {
 	time.Sleep(time.Until(paused.Add(sleep)))
 	a.resume()
 	_, err = open.ExecContext(t.Context(), "COMMIT")
-	switch n := errorNumber(err); {
-	case n == codeDeadlock, n == codeAborted, n == codeDown:
+	switch errorNumber(err) {
+	case codeDeadlock, codeAborted, codeDown:
 	default:
 		t.Errorf("COMMIT of the transaction that was open: %v", err)
 	}
@@ -286,7 +286,7 @@ func TestOutcomeForever(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range []*proxyProcess{a, b} {
-		if text := ask(p, old); !strings.Contains(text, "ENDED, NOT RECORDED") && !strings.Contains(text, "ENDED") {
+		if text := ask(p, old); !strings.Contains(text, "ENDED") {
 			t.Errorf("at %s, of one that is collected: %q", p.name, text)
 		}
 	}

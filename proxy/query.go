@@ -379,14 +379,17 @@ func (s *session) killElsewhere(ctx context.Context, id uint64) error {
 	if of == uint64(s.c.srv.port.Node)&nodes || of > nodes {
 		return fail(codeKillUnknown, id)
 	}
-	views, _ := s.e.manager.Nodes(ctx) // of the shards that answer
+	views, errs := s.e.manager.Nodes(ctx)
 	var where []string
 	for _, v := range views {
 		if uint64(v.Node)&nodes == of && (v.State == tm.OwnerLive || v.State == tm.OwnerUnknown) {
 			where = append(where, fmt.Sprintf("node %d (admin port %s)", v.Node, v.Endpoint))
 		}
 	}
-	if len(where) == 0 {
+	switch {
+	case len(where) == 0 && len(errs) > 0:
+		return fail(codeKillElsewhere, id, "whose it is cannot be told, because "+errs[0].Error())
+	case len(where) == 0:
 		return fail(codeKillElsewhere, id, fmt.Sprintf("no proxy that lives has numbers of this kind (node %d)", of))
 	}
 	return fail(codeKillElsewhere, id, "send KILL to "+strings.Join(where, " or "))

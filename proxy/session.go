@@ -357,8 +357,12 @@ func (s *session) checkMode(ctx context.Context, want backend.State) error {
 		if err != nil || warned == 0 {
 			return s.e.unanswered(n, conn, err)
 		}
-		s.diag.conn, s.diag.told = conn, uint64(warned)
-		return s.e.unanswered(n, conn, s.diag.fetch(ctx))
+		s.diag.conn = conn
+		if err := s.diag.fetch(ctx); err != nil {
+			return s.e.unanswered(n, conn, err)
+		}
+		s.diag.told = uint64(warned)
+		return nil
 	})
 }
 

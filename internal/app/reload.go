@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -93,6 +94,12 @@ func add(out map[string]string, key string, v reflect.Value) {
 		for it := v.MapRange(); it.Next(); {
 			add(out, join(key, it.Key().String()), it.Value())
 		}
+	case whole:
+		text, err := json.Marshal(v.Interface()) // also behind pointers, and in one order
+		if err != nil {
+			text = []byte(fmt.Sprintf("%+v", v.Interface()))
+		}
+		out[key] = string(text)
 	default:
 		out[key] = fmt.Sprintf("%+v", v.Interface())
 	}

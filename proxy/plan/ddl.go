@@ -113,10 +113,10 @@ func (d *definition) schema(verb DDLVerb, name string) error {
 func (d *definition) alike(options []*ast.DatabaseOption) string {
 	charset := ""
 	for _, o := range options {
-		switch o.Tp {
-		case ast.DatabaseOptionCollate:
+		if o.Tp == ast.DatabaseOptionCollate {
 			return ""
-		case ast.DatabaseOptionCharset:
+		}
+		if o.Tp == ast.DatabaseOptionCharset {
 			charset = d.namedCharset() // the parser was given another name
 		}
 	}
