@@ -311,7 +311,9 @@ func (c *cluster) collected(ctx context.Context) error {
 			return err
 		}
 		if n > 0 {
-			return fmt.Errorf("%s: %d claims are not collected", s.name, n)
+			var which sql.NullString
+			err := s.db.QueryRowContext(ctx, "SELECT MIN(CONCAT(name,' ',outcome,' of ',created)) FROM xaproxy.claim").Scan(&which)
+			return errors.Join(fmt.Errorf("%s: %d claims are not collected, among them %s", s.name, n, which.String), err)
 		}
 	}
 	return nil

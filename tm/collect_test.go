@@ -223,6 +223,36 @@ func TestForeignAbortOfAnOwnTransactionGoesOnceItEnded(t *testing.T) {
 	})
 }
 
+// TestForeignAbortGoesWhenTheLastBranchWasSettled: a shard was out of the owner's reach while others fenced what it had
+// prepared there; nothing but the owner knows that home's session, which is pooled and lives on, is done with it.
+func TestForeignAbortGoesWhenTheLastBranchWasSettled(t *testing.T) {
+	for cut := 40 * time.Second; cut < 70*time.Second; cut += 7 * time.Second { // so that no sweep is due by chance each time
+		bubble(t, func(t *testing.T) {
+			w := newWorld(t, 0, 1)
+			x := w.start(settings{name: "a", node: 1, timing: quick()})
+			defer x.stop()
+			time.Sleep(2 * time.Second)
+			tx := x.begin(0, 1)
+			x.p.cut(1, true)
+			if err := tx.Commit(t.Context()); told(err) != xa.Aborted {
+				t.Errorf("%v", err)
+			}
+			w.mu.Lock()
+			w.servers[0].claims[tx.g] = claimRow{xa.Decision{Global: tx.g, Outcome: xa.Aborted}, time.Now()}
+			w.mu.Unlock()
+			time.Sleep(cut)
+			if w.claim(0, tx.g) != xa.Aborted {
+				t.Fatal("collected while a branch may be prepared")
+			}
+			x.p.cut(1, false)
+			time.Sleep(8 * time.Second) // the settling tries again within 5 s
+			if w.claimCount() != 0 {
+				t.Errorf("not collected after a cut of %v", cut)
+			}
+		})
+	}
+}
+
 // TestClaimsOfACopiedDatabaseAreLeftAlone: the claim names another home.
 func TestClaimsOfACopiedDatabaseAreLeftAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {

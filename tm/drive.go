@@ -23,6 +23,7 @@ type driver struct {
 	errs        []error       // by branch, the first error of each
 	claimSent   bool
 	forgotten   bool // ActionForget was emitted
+	settles     bool // a branch was left to its resource: others may have seen it prepared, and fenced it
 	homeLost    bool // the claim was committed without home's work; set before answered is closed
 	results     chan result
 	outstanding int
@@ -144,7 +145,7 @@ func (d *driver) immediate(ctx context.Context, a protocol.Action) bool {
 		d.publish(a)
 	case protocol.ActionForget:
 		d.forgotten = true
-		if d.claimSent { // else there hardly is a claim; the sweep finds it if there is
+		if d.claimSent { // else there hardly is a claim; a sweep finds it if there is
 			d.m.forget(d.t.where[0].shard, xa.Decision{Global: d.t.Global(), Outcome: a.Outcome})
 		}
 	case protocol.ActionPrepare, protocol.ActionPing, protocol.ActionDecide,
@@ -152,6 +153,9 @@ func (d *driver) immediate(ctx context.Context, a protocol.Action) bool {
 		protocol.ActionRollback, protocol.ActionSettle:
 		if a.Kind == protocol.ActionDecide {
 			d.claimSent = true
+		}
+		if a.Kind == protocol.ActionSettle {
+			d.settles = true
 		}
 		if a.Kind == protocol.ActionResolve {
 			d.t.setPhase(PhaseResolving)
@@ -289,8 +293,8 @@ func (d *driver) close() {
 	}
 	d.t.setPhase(PhaseEnded)
 	d.m.leave(g)
-	if home := d.m.by[d.t.where[0].shard]; restless && home != nil {
-		home.sweep.raise() // the abort recorded against it can go once home's session is gone
+	if restless || d.settles {
+		d.sweepHome()
 	}
 	if d.machine.State() == protocol.StateUnknown {
 		for _, w := range d.t.where {
@@ -298,6 +302,13 @@ func (d *driver) close() {
 				s.scan.raise()
 			}
 		}
+	}
+}
+
+// sweepHome has home swept soon: an abort that others recorded can go, at once or when home's session is gone.
+func (d *driver) sweepHome() {
+	if home := d.m.by[d.t.where[0].shard]; home != nil {
+		home.sweep.raise()
 	}
 }
 
