@@ -108,8 +108,10 @@ func (c *client) run(ctx context.Context) {
 		c.srv.port.Log.Debug("login", slog.Uint64("session", uint64(c.id)), slog.Any("err", err))
 		return
 	}
-	if c.conv = c.srv.open(c); c.user.Health {
+	if c.user.Health {
 		c.conv = newHandlerSession(c, healthCheck{})
+	} else {
+		c.conv = c.srv.open(c)
 	}
 	defer c.conv.end()
 	if err := c.conv.begin(ctx); err != nil {

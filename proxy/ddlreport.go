@@ -29,7 +29,7 @@ func (s *session) showDefinitions(ctx context.Context) (*Table, error) {
 // Definitions is SHOW DDL: the definition statements that the shards have
 // recorded, those that are not over first, then the latest.
 func (s *Server) Definitions(ctx context.Context) (*Table, error) {
-	return s.engine.catalog.definitions(ctx)
+	return s.current().catalog.definitions(ctx)
 }
 
 // definitionView is a statement as the shards know it.
@@ -163,7 +163,7 @@ func adviceOn(state, id string) string {
 
 // RetryDefinition executes what is missing of a statement that needed a person.
 func (s *Server) RetryDefinition(ctx context.Context, id string) error {
-	return s.engine.catalog.repair(ctx, id, func(ctx context.Context, d *announcement, rows map[xa.ShardID]xamysql.Definition) (xamysql.DefinitionOutcome, error) {
+	return s.current().catalog.repair(ctx, id, func(ctx context.Context, d *announcement, rows map[xa.ShardID]xamysql.Definition) (xamysql.DefinitionOutcome, error) {
 		return d.resume(ctx, rows, true)
 	})
 }
@@ -171,7 +171,7 @@ func (s *Server) RetryDefinition(ctx context.Context, id string) error {
 // ForgetDefinition settles a statement that needed a person, who has made the
 // shards alike. What they differ in is found by comparing their definitions.
 func (s *Server) ForgetDefinition(ctx context.Context, id string) error {
-	return s.engine.catalog.repair(ctx, id, func(context.Context, *announcement, map[xa.ShardID]xamysql.Definition) (xamysql.DefinitionOutcome, error) {
+	return s.current().catalog.repair(ctx, id, func(context.Context, *announcement, map[xa.ShardID]xamysql.Definition) (xamysql.DefinitionOutcome, error) {
 		return xamysql.DefinitionForgotten, nil
 	})
 }

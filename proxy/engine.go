@@ -16,8 +16,12 @@ import (
 )
 
 // engine is what all sessions of the data port share. It is immutable but for
-// the catalog, the weights and the sequences, which look after themselves.
+// the catalog, the weights and the sequences, which look after themselves. When a
+// shard is added there is a new one: to it the old one is like another proxy of the
+// cluster, that lasts until its last session has gone over.
 type engine struct {
+	made    Options
+	life    lifetime
 	shards  map[xa.ShardID]*Shard
 	order   []xa.ShardID // ascending
 	manager *tm.Manager
@@ -41,6 +45,7 @@ func newEngine(o Options) (*engine, error) {
 		return nil, errors.New("the data port needs shards, a placement map, a manager and users")
 	}
 	e := &engine{
+		made:    o,
 		shards:  make(map[xa.ShardID]*Shard, len(o.Shards)),
 		manager: o.Manager,
 		planner: o.Planner,
@@ -59,7 +64,9 @@ func newEngine(o Options) (*engine, error) {
 		if _, twice := e.shards[s.Number]; twice {
 			return nil, fmt.Errorf("shard number %d is given twice", s.Number)
 		}
-		s.own = backend.NewPool(s.Pool.Options(), backend.PoolOptions{MaxConns: ownConns, Log: slog.New(slog.DiscardHandler)})
+		if s.own == nil {
+			s.own = backend.NewPool(s.Pool.Options(), backend.PoolOptions{MaxConns: ownConns, Log: slog.New(slog.DiscardHandler)})
+		}
 		e.shards[s.Number] = &s
 		e.order = append(e.order, s.Number)
 	}
@@ -84,11 +91,18 @@ const ownConns = 8
 
 // close closes the connections of the proxy's own.
 func (e *engine) close(ctx context.Context) error {
+	return e.closeOwn(ctx, func(xa.ShardID) bool { return true })
+}
+
+// closeOwn closes those to some shards.
+func (e *engine) closeOwn(ctx context.Context, at func(xa.ShardID) bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
 	defer cancel()
 	var errs error
-	for _, s := range e.shards {
-		errs = errors.Join(errs, s.own.Close(ctx))
+	for n, s := range e.shards {
+		if at(n) {
+			errs = errors.Join(errs, s.own.Close(ctx))
+		}
 	}
 	return errs
 }

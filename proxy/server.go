@@ -22,7 +22,8 @@ type Server struct {
 	port Port
 	open func(*client) conversation
 	// engine is what the data port's sessions share, nil at other ports.
-	engine *engine
+	engine    atomic.Pointer[engine]
+	extending sync.Mutex // held while it is replaced
 
 	bounds   atomic.Pointer[Limits]
 	draining atomic.Bool
@@ -55,9 +56,9 @@ func NewServer(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newServer(o.Port, func(c *client) conversation { return newSession(e, c) })
-	s.engine = e
+	s := newServer(o.Port, func(c *client) conversation { return newSession(c) })
 	e.limits = s.limits
+	s.engine.Store(e)
 	return s, nil
 }
 
@@ -95,9 +96,8 @@ func (s *Server) SetLimits(l Limits) {
 // called (ErrServerClosed) or a listener breaks. It closes the listeners. Sessions
 // go on after it returned; Shutdown ends them. It is called once.
 func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
-	if s.engine != nil {
-		s.engine.catalog.share.join(s.ctx, s.background) //nolint:contextcheck // it lives as long as the sessions
-		defer s.engine.catalog.follow(ctx)()
+	if e := s.current(); e != nil {
+		e.begin(s.ctx, s.background) //nolint:contextcheck // it lives as long as the sessions
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -267,8 +267,8 @@ func (s *Server) client(id uint32) *client {
 // rolled back and closed and ctx's error is returned. No session runs after it
 // returned.
 func (s *Server) Shutdown(ctx context.Context) (err error) {
-	if s.engine != nil {
-		defer func() { err = errors.Join(err, s.engine.close(ctx)) }()
+	if e := s.current(); e != nil {
+		defer func() { err = errors.Join(err, s.current().close(ctx)) }()
 	}
 	s.mu.Lock()
 	s.draining.Store(true)
@@ -324,28 +324,32 @@ func (s *Server) background(f func()) { s.behind.Go(f) }
 // exist yet, and names the same shards: when a table that can be used would be
 // placed otherwise, it returns an error and nothing has changed.
 func (s *Server) SetMap(ctx context.Context, m *route.Map) error {
-	if s.engine == nil {
+	s.extending.Lock()
+	defer s.extending.Unlock()
+	e := s.current()
+	if e == nil {
 		return errors.New("this port has no tables")
 	}
-	return s.engine.catalog.setMap(ctx, m)
+	return e.catalog.setMap(ctx, m)
 }
 
 // ShardUp says that connections to a shard work again: the catalog is read anew,
 // since the shard may have been changed meanwhile. It does not wait.
 func (s *Server) ShardUp(xa.ShardID) {
-	if s.engine == nil {
+	e := s.current()
+	if e == nil {
 		return
 	}
 	select {
-	case s.engine.catalog.stale <- struct{}{}:
+	case e.catalog.stale <- struct{}{}:
 	default:
 	}
 }
 
 // Refresh reads the catalog of all shards now.
 func (s *Server) Refresh(ctx context.Context) {
-	if s.engine != nil {
-		s.engine.catalog.refresh(ctx)
+	if e := s.current(); e != nil {
+		e.catalog.refresh(ctx)
 	}
 }
 

@@ -66,8 +66,8 @@ type held struct {
 	until time.Time
 }
 
-func newSession(e *engine, c *client) *session {
-	s := &session{e: e, c: c, stmts: map[uint32]*statement{}, idle: time.Now()}
+func newSession(c *client) *session {
+	s := &session{e: c.srv.enter(), c: c, stmts: map[uint32]*statement{}, idle: time.Now()}
 	c.stall = &stall{s: s}
 	return s
 }
@@ -126,6 +126,9 @@ func (s *session) command(ctx context.Context, p []byte) error {
 		return err
 	}
 	s.began, s.slow = time.Now(), false
+	if s.tx == nil {
+		s.goOver()
+	}
 	s.settle()
 	err := s.dispatch(ctx, p)
 	s.turn, s.schema = backend.Setting{}, nil
@@ -284,6 +287,7 @@ func (s *session) end() {
 	}
 	s.dropLast()
 	s.unpin()
+	s.e.life.leave()
 }
 
 // endPatience bounds what a session that ends does for its transaction; what is

@@ -89,7 +89,7 @@ func (m *Manager) watchLimping(s *site) {
 		return
 	}
 	s.limped = now
-	for _, each := range m.sites {
+	for _, each := range m.sites() {
 		each.scan.raise()
 	}
 }

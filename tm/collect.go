@@ -19,7 +19,7 @@ const collectEvery = time.Second
 
 // forget queues an own claim that nothing acts on any more (R1, R3).
 func (m *Manager) forget(home xa.ShardID, d xa.Decision) {
-	s := m.by[home]
+	s := m.site(home)
 	if s == nil {
 		return
 	}
@@ -226,7 +226,7 @@ func (m *Manager) unlist(ctx context.Context, strays []stray) {
 // prepared returns the transactions with prepared branches at a shard, nil when
 // that can not be known.
 func (m *Manager) prepared(ctx context.Context, n xa.ShardID) map[xa.GlobalID]bool {
-	s := m.by[n]
+	s := m.site(n)
 	if s == nil {
 		return nil
 	}

@@ -36,7 +36,7 @@ func (m *Manager) Counters() Counters {
 	m.mu.Lock()
 	c.Live = len(m.live)
 	m.mu.Unlock()
-	for _, s := range m.sites {
+	for _, s := range m.sites() {
 		s.mu.Lock()
 		c.InDoubt += s.doubted
 		c.Misplaced += s.astray

@@ -298,7 +298,7 @@ func (d *driver) close() {
 	}
 	if d.machine.State() == protocol.StateUnknown {
 		for _, w := range d.t.where {
-			if s := d.m.by[w.shard]; s != nil && w.known {
+			if s := d.m.site(w.shard); s != nil && w.known {
 				s.scan.raise()
 			}
 		}
@@ -307,14 +307,14 @@ func (d *driver) close() {
 
 // sweepHome has home swept soon: an abort that others recorded can go, at once or when home's session is gone.
 func (d *driver) sweepHome() {
-	if home := d.m.by[d.t.where[0].shard]; home != nil {
+	if home := d.m.site(d.t.where[0].shard); home != nil {
 		home.sweep.raise()
 	}
 }
 
 // resolve asks home's claim store, for as long as it takes.
 func (d *driver) resolve(ctx context.Context) result {
-	s, g := d.m.by[d.t.where[0].shard], d.t.Global()
+	s, g := d.m.site(d.t.where[0].shard), d.t.Global()
 	d.m.count.resolving.Add(1)
 	d.m.log.Warn("answer to the decision was lost, asking home", d.t.attr(), d.t.shardAttr(0))
 	d.m.awaitRegistered(ctx, s, g)
@@ -338,7 +338,7 @@ func (d *driver) resolve(ctx context.Context) result {
 // session is lost to us.
 func (d *driver) settle(ctx context.Context, a protocol.Action) result {
 	d.abandon(a.Branch)
-	s, id := d.m.by[d.t.where[a.Branch].shard], d.t.branch(a.Branch).ID()
+	s, id := d.m.site(d.t.where[a.Branch].shard), d.t.branch(a.Branch).ID()
 	var b backoff
 	for {
 		err := d.m.settle(ctx, s, id, a.Outcome, xa.OwnerGone)

@@ -138,7 +138,7 @@ func (m *Manager) mourn(i incarnation) {
 	if m.nodes.isMine(i) {
 		return
 	}
-	for _, s := range m.sites {
+	for _, s := range m.sites() {
 		s.scan.raise()
 		s.sweep.raise()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,16 +17,19 @@ import (
 // Manager coordinates the transactions of one process. Make one with New, call
 // Start, then Run.
 type Manager struct {
-	o     Options
-	time  Timing
-	log   *slog.Logger
-	sites []*site // by rising number
-	by    map[xa.ShardID]*site
+	o    Options
+	time Timing
+	log  *slog.Logger
+	at   atomic.Pointer[sites]
 
 	self     atomic.Pointer[identity] // nil before Start
 	renewing sync.Mutex               // held while a new incarnation is taken; taken before any other
 	nodes    *registry
 	count    counts
+
+	adding sync.Mutex // held while the shards change
+	// launch begins a shard's loops, nil while the manager does not run. Guarded by adding.
+	launch func(*site)
 
 	drivers sync.WaitGroup
 	nothing chan struct{} // closed: what Txn.Done returns when there is nothing to wait for
@@ -62,7 +66,6 @@ func New(o Options) (*Manager, error) {
 	}
 	m := &Manager{
 		o: o, time: o.Timing.withDefaults(), log: o.Log,
-		by:       map[xa.ShardID]*site{},
 		nodes:    newRegistry(o.Node),
 		nothing:  make(chan struct{}),
 		live:     map[xa.GlobalID]*Txn{},
@@ -71,16 +74,44 @@ func New(o Options) (*Manager, error) {
 		restless: map[xa.GlobalID]struct{}{},
 	}
 	close(m.nothing)
+	m.at.Store(&sites{by: map[xa.ShardID]*site{}})
 	for _, s := range o.Shards {
-		n := s.Resource.Shard()
-		if other, taken := m.by[n]; taken {
-			return nil, fmt.Errorf("shards %s and %s both have number %d", other.name, s.Resource.Name(), n)
+		if err := m.AddShard(s); err != nil {
+			return nil, err
 		}
-		m.by[n] = newSite(s, o.Log)
-		m.sites = append(m.sites, m.by[n])
 	}
-	slices.SortFunc(m.sites, func(a, b *site) int { return int(a.number) - int(b.number) })
 	return m, nil
+}
+
+// sites are all shards. It is immutable.
+type sites struct {
+	list []*site // by rising number
+	by   map[xa.ShardID]*site
+}
+
+// sites returns all shards, by rising number.
+func (m *Manager) sites() []*site { return m.at.Load().list }
+
+// site returns a shard, nil when there is none of that number.
+func (m *Manager) site(n xa.ShardID) *site { return m.at.Load().by[n] }
+
+// AddShard takes one more shard. It does no I/O: while the manager runs, the shard
+// is registered at by the beat, as one is that was down at the start.
+func (m *Manager) AddShard(s Shard) error {
+	m.adding.Lock()
+	defer m.adding.Unlock()
+	added := newSite(s, m.log)
+	if other := m.site(added.number); other != nil {
+		return fmt.Errorf("shards %s and %s both have number %d", other.name, added.name, added.number)
+	}
+	next := &sites{list: append(slices.Clone(m.sites()), added), by: maps.Clone(m.at.Load().by)}
+	next.by[added.number] = added
+	slices.SortFunc(next.list, func(a, b *site) int { return int(a.number) - int(b.number) })
+	m.at.Store(next)
+	if m.launch != nil {
+		m.launch(added)
+	}
+	return nil
 }
 
 // Run beats, recovers and collects until ctx ends and returns after its
@@ -92,17 +123,33 @@ func (m *Manager) Run(ctx context.Context) error {
 		return errors.New("the manager was not started")
 	}
 	var loops sync.WaitGroup
-	for _, s := range m.sites {
+	launch := func(s *site) {
 		loops.Go(func() { m.beatLoop(ctx, s) })
 		loops.Go(func() { m.recoverLoop(ctx, s) })
 		loops.Go(func() { m.collectLoop(ctx, s) })
 	}
+	m.launching(launch)
 	<-ctx.Done()
+	m.launching(nil)
 	m.stop()
 	m.drivers.Wait()
 	loops.Wait()
 	m.releaseNames()
 	return nil
+}
+
+// launching says how the loops of a shard are begun from now on, and begins those
+// of the shards that there are; nil: not any more.
+func (m *Manager) launching(launch func(*site)) {
+	m.adding.Lock()
+	defer m.adding.Unlock()
+	m.launch = launch
+	if launch == nil {
+		return
+	}
+	for _, s := range m.sites() {
+		launch(s)
+	}
 }
 
 // stop ends all waiting of drivers and lets no new one begin.
@@ -121,13 +168,13 @@ func (m *Manager) Begin() *Txn { return &Txn{m: m} }
 // ShardUp says that connections to the shard work again: it is scanned soon
 // and waiting retries are made at once.
 func (m *Manager) ShardUp(n xa.ShardID) {
-	s := m.by[n]
+	s := m.site(n)
 	if s == nil {
 		return
 	}
 	s.wakeAll()
 	// Branches prepared elsewhere may have waited for this one as their home.
-	for _, each := range m.sites {
+	for _, each := range m.sites() {
 		each.scan.raise()
 	}
 	s.sweep.raise()
@@ -254,7 +301,7 @@ func (m *Manager) end(t *Txn) {
 // everywhere runs f for each site at the same time and waits.
 func (m *Manager) everywhere(f func(*site)) {
 	var wg sync.WaitGroup
-	for _, s := range m.sites {
+	for _, s := range m.sites() {
 		wg.Go(func() { f(s) })
 	}
 	wg.Wait()

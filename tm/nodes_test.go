@@ -356,3 +356,38 @@ func TestProxyThatBeatsTooRarelyIsNotCondemned(t *testing.T) {
 		}
 	})
 }
+
+// TestAShardIsAddedWhileTheManagerRuns: it is registered at, transactions over it commit, and what a dead process left
+// there is finished.
+func TestAShardIsAddedWhileTheManagerRuns(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, 0, 1, 2)
+		deadClaim(t, w, false, xa.Committed, xa.SessionID{})
+		x := w.start(settings{name: "a", node: 1, timing: quick(), shards: []xa.ShardID{0, 1}})
+		defer x.stop()
+		time.Sleep(time.Minute)
+		if w.claimCount() != 1 {
+			t.Error("collected although its participant's shard is not known")
+		}
+		l := link{x.p, w.servers[2]}
+		if err := x.m.AddShard(tm.Shard{Resource: l, Claims: l, Nodes: l}); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.m.AddShard(tm.Shard{Resource: l, Claims: l, Nodes: l}); err == nil {
+			t.Error("added twice")
+		}
+		time.Sleep(3 * time.Second)
+		if w.node(2, 1, x.m.Incarnation()) == nil {
+			t.Error("not registered at the new shard")
+		}
+		tx := x.begin(2, 0)
+		if err := tx.Commit(t.Context()); err != nil {
+			t.Error(err)
+		}
+		w.expect(tx.g, 2, xa.Committed)
+		time.Sleep(time.Minute)
+		if n := w.claimCount(); n != 0 {
+			t.Errorf("%d claims are left", n)
+		}
+	})
+}

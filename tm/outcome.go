@@ -81,7 +81,7 @@ func (m *Manager) locate(g xa.GlobalID) (xa.GlobalName, *site, error) {
 	if n.Cluster != m.o.Cluster {
 		return n, nil, fmt.Errorf("transaction %s: %w", g, xa.ErrForeign)
 	}
-	home := m.by[n.Home.Shard]
+	home := m.site(n.Home.Shard)
 	if home == nil {
 		return n, nil, fmt.Errorf("home of %s is shard number %d: %w", g, n.Home.Shard, ErrUnknownShard)
 	}
@@ -129,7 +129,7 @@ func (m *Manager) InDoubt(ctx context.Context) ([]InDoubt, []error) {
 				Seen: now.Sub(s.firstSeen(f.id, now)), Owner: m.owner(f.name),
 				Live:      m.liveTxn(f.id.Global) != nil,
 				Misplaced: f.qualifier.Session.Shard != s.number,
-				NoHome:    m.by[f.name.Home.Shard] == nil,
+				NoHome:    m.site(f.name.Home.Shard) == nil,
 			})
 		}
 	})
@@ -180,7 +180,7 @@ func (m *Manager) resolveIf(ctx context.Context, want func(InDoubt) bool) ([]Res
 func (m *Manager) resolveBranch(ctx context.Context, d InDoubt) Resolution {
 	r := Resolution{ID: d.ID, Shard: d.Shard}
 	f := found{id: d.ID, name: d.Name, qualifier: d.Qualifier}
-	s, home := m.by[d.Shard], m.by[d.Name.Home.Shard]
+	s, home := m.site(d.Shard), m.site(d.Name.Home.Shard)
 	switch {
 	case d.Misplaced:
 		r.Err = fmt.Errorf("the branch belongs to shard number %d: the database at shard %s is a copy", d.Qualifier.Session.Shard, s.name)
@@ -222,7 +222,7 @@ func (m *Manager) verify(ctx context.Context, out []Resolution, touched map[xa.S
 		if !touched[n] {
 			continue
 		}
-		list, err := m.list(ctx, m.by[n])
+		list, err := m.list(ctx, m.site(n))
 		if err != nil {
 			errs = append(errs, err)
 		}

@@ -152,7 +152,7 @@ func (s *site) firstSeen(id xa.ID, now time.Time) time.Time {
 
 // sight gathers what the protocol wants to know about a listed branch.
 func (m *Manager) sight(s *site, f found, now time.Time) protocol.Sighting {
-	home := m.by[f.name.Home.Shard]
+	home := m.site(f.name.Home.Shard)
 	return protocol.Sighting{
 		Misplaced:   f.qualifier.Session.Shard != s.number,
 		HomeKnown:   home != nil,
@@ -257,7 +257,7 @@ func (m *Manager) recoverBranch(ctx context.Context, s *site, f found) (xa.Outco
 	}
 	s.log.Info("recovered a prepared branch",
 		slog.String("gtrid", string(f.id.Global)), slog.String("outcome", o.String()))
-	if home := m.by[f.name.Home.Shard]; home != nil {
+	if home := m.site(f.name.Home.Shard); home != nil {
 		home.sweep.raise()
 	}
 	return o, nil
@@ -266,7 +266,7 @@ func (m *Manager) recoverBranch(ctx context.Context, s *site, f found) (xa.Outco
 // fence asks home's claim store as a recoverer. Without an error the outcome is
 // Committed or Aborted.
 func (m *Manager) fence(ctx context.Context, g xa.GlobalID, n xa.GlobalName) (xa.Outcome, error) {
-	home := m.by[n.Home.Shard]
+	home := m.site(n.Home.Shard)
 	if home == nil {
 		return xa.Undecided, fmt.Errorf("home of %s is shard number %d: %w", g, n.Home.Shard, ErrUnknownShard)
 	}

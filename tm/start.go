@@ -112,7 +112,7 @@ func (m *Manager) trouble(s *site, err error) {
 
 func (m *Manager) report() {
 	var up, down []string
-	for _, s := range m.sites {
+	for _, s := range m.sites() {
 		if s.registered.Load() != 0 {
 			up = append(up, s.name)
 		} else {

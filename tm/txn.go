@@ -60,7 +60,7 @@ func (t *Txn) Name(home xa.SessionID) (xa.GlobalID, error) {
 	if t.ended {
 		return "", ErrEnded
 	}
-	if t.m.by[home.Shard] == nil {
+	if t.m.site(home.Shard) == nil {
 		return "", fmt.Errorf("home at shard number %d: %w", home.Shard, ErrUnknownShard)
 	}
 	g, err := t.m.name(home)
@@ -100,7 +100,7 @@ func (t *Txn) NewID(session xa.SessionID) (xa.ID, error) {
 	if g == "" {
 		return xa.ID{}, ErrNoHome
 	}
-	if t.m.by[session.Shard] == nil {
+	if t.m.site(session.Shard) == nil {
 		return xa.ID{}, fmt.Errorf("branch at shard number %d: %w", session.Shard, ErrUnknownShard)
 	}
 	if t.ordinal == maxOrdinal {

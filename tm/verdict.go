@@ -147,7 +147,7 @@ func (m *Manager) silent(ctx context.Context, where []place) []xa.ShardID {
 		list []xa.ShardID
 	)
 	for _, w := range where {
-		s := m.by[w.shard]
+		s := m.site(w.shard)
 		if !w.known || s == nil {
 			continue
 		}
@@ -165,7 +165,7 @@ func (m *Manager) silent(ctx context.Context, where []place) []xa.ShardID {
 }
 
 func (m *Manager) shardAttr(n xa.ShardID) slog.Attr {
-	if s := m.by[n]; s != nil {
+	if s := m.site(n); s != nil {
 		return slog.String("shard", s.name)
 	}
 	return slog.Int("shard", int(n))

@@ -15,9 +15,10 @@ import (
 func (m *Main) defaults(ctx context.Context) backend.Defaults {
 	ctx, cancel := context.WithTimeout(ctx, surveyTime)
 	defer cancel()
-	told := make([]*backend.ServerDefaults, len(m.shards))
+	units := m.units()
+	told := make([]*backend.ServerDefaults, len(units))
 	var wg sync.WaitGroup
-	for i, u := range m.shards {
+	for i, u := range units {
 		if u.err != nil {
 			continue
 		}
@@ -42,14 +43,14 @@ func (m *Main) defaults(ctx context.Context) backend.Defaults {
 			first, chosen = d, use
 			if len(left) > 0 {
 				m.log.Warn("modes that not every server knows are left out of the sessions' sql_mode",
-					slog.String("shard", m.shards[i].name), slog.String("modes", strings.Join(left, ",")))
+					slog.String("shard", units[i].name), slog.String("modes", strings.Join(left, ",")))
 			}
 			continue
 		}
-		m.compareDefaults(m.shards[i].name, chosen, use)
+		m.compareDefaults(units[i].name, chosen, use)
 		if strings.EqualFold(chosen.TimeZone, "SYSTEM") && d.SystemZone != first.SystemZone {
 			m.log.Error("time zones of the shards' hosts differ: set default_time_zone at every server, else times of one statement differ",
-				slog.String("shard", m.shards[i].name), slog.String("zone", d.SystemZone), slog.String("other", first.SystemZone))
+				slog.String("shard", units[i].name), slog.String("zone", d.SystemZone), slog.String("other", first.SystemZone))
 		}
 	}
 	return chosen

@@ -109,9 +109,16 @@ func install(ctx context.Context, members []member) error {
 
 func installAlone(ctx context.Context, members []member) error {
 	cluster, next := xa.ClusterID(0), xa.ShardID(0)
+	var schemas []xamysql.Schema // that a shard must have which joins a cluster
 	for _, m := range members {
 		if !m.installed {
 			continue
+		}
+		if cluster == 0 {
+			var err error
+			if schemas, err = xamysql.ReadSchemas(ctx, m.dsn); err != nil {
+				return fmt.Errorf("shard %s: %w", m.name, err)
+			}
 		}
 		cluster = m.meta.Cluster
 		next = max(next, m.meta.Shard+1)
@@ -137,6 +144,9 @@ func installAlone(ctx context.Context, members []member) error {
 			continue
 		}
 		m.meta = xamysql.Meta{Version: xamysql.SchemaVersion, Cluster: cluster, Shard: next, Name: m.name}
+		if err := xamysql.CreateSchemas(ctx, m.dsn, schemas); err != nil {
+			return fmt.Errorf("shard %s: %w", m.name, err)
+		}
 		if err := xamysql.Install(ctx, m.dsn, m.meta); err != nil {
 			return fmt.Errorf("shard %s: %w", m.name, err)
 		}

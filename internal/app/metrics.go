@@ -88,7 +88,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(incarnation, int(c.m.manager.Incarnation()))
 	gauge(sessionsGauge, len(c.m.data.Sessions()))
 	gauge(drainingGauge, one(c.m.draining.Load()))
-	for _, u := range c.m.shards {
+	for _, u := range c.m.units() {
 		s := sum(u.pool.Stats(), u.found.Stats())
 		gauge(poolConns, s.InUse, u.name, "in_use")
 		gauge(poolConns, s.Idle, u.name, "idle")

@@ -105,17 +105,16 @@ func withPlacements(ctx context.Context, c *Config, do func(*proxy.PlacementTool
 			return fmt.Errorf("shard %s has no schema xaproxy: xaproxy init installs it", mb.name)
 		}
 	}
-	if err := m.openStores(members, members[0].meta.Cluster, max(c.Node, 1)); err != nil {
-		return err
-	}
-	m.openPools(members[0].meta.Cluster, backend.StandardDefaults()) //nolint:contextcheck // pools dial by their callers' contexts
-	places, err := m.routeMap(m.config)
+	m.cluster, m.node, m.begin = members[0].meta.Cluster, max(c.Node, 1), backend.StandardDefaults()
+	units, err := m.openStores(members)
+	m.shards.Store(&units)
 	if err != nil {
 		return err
 	}
-	var shards []proxy.Shard
-	for _, u := range m.shards {
-		shards = append(shards, proxy.Shard{Number: u.meta.Shard, Name: u.name, Pool: u.pool, FoundRows: u.found, Store: u.store})
+	m.openPools(units) //nolint:contextcheck // pools dial by their callers' contexts
+	places, err := routeMap(m.config, units)
+	if err != nil {
+		return err
 	}
-	return do(proxy.NewPlacementTool(shards, places, m.log))
+	return do(proxy.NewPlacementTool(sessionShards(units), places, m.log))
 }

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
 
 	"xaproxy/proxy"
-	"xaproxy/proxy/route"
 )
 
 // Difference is one key that another configuration sets otherwise.
@@ -126,24 +126,24 @@ func (m *Main) take(ctx context.Context) ([]Difference, error) {
 		return nil, err
 	}
 	changed := differences(m.config, next)
-	placed := slices.ContainsFunc(changed, func(d Difference) bool {
-		return strings.HasPrefix(d.Key, "tables.") || d.Key == "default_table"
-	})
-	var places *route.Map
-	if placed {
-		if err := m.sameShards(next); err != nil {
-			return nil, err
-		}
-		if places, err = m.routeMap(next); err != nil {
-			return nil, err
+	added := m.addedShards(next)
+	shards := maps.Clone(m.config.Shards)
+	for _, name := range added {
+		shards[name] = next.Shards[name]
+		for i := range changed {
+			if strings.HasPrefix(changed[i].Key, "shards."+name+".") {
+				changed[i].Restart = false
+			}
 		}
 	}
 	operators, err := m.operators(next)
 	if err != nil {
 		return nil, err
 	}
-	if placed {
-		if err := m.data.SetMap(ctx, places); err != nil {
+	if len(added) > 0 || slices.ContainsFunc(changed, func(d Difference) bool {
+		return strings.HasPrefix(d.Key, "tables.") || d.Key == "default_table"
+	}) {
+		if err := m.place(ctx, next, added, shards); err != nil {
 			return nil, err
 		}
 	}
@@ -154,6 +154,7 @@ func (m *Main) take(ctx context.Context) ([]Difference, error) {
 	m.admin.SetLimits(next.portLimits())
 	m.drainTimes.Store(&next.Drain)
 	merged := *m.config
+	merged.Shards = shards
 	merged.Users, merged.Tables, merged.DefaultTable, merged.Drain, merged.source = next.Users, next.Tables, next.DefaultTable, next.Drain, next.source
 	merged.Transactions.MaxTime, merged.Transactions.IdleTime = next.Transactions.MaxTime, next.Transactions.IdleTime
 	shardConns, wait := merged.Limits.ShardConnections, merged.Limits.PoolWait
@@ -163,18 +164,84 @@ func (m *Main) take(ctx context.Context) ([]Difference, error) {
 	return changed, nil
 }
 
-// sameShards refuses placements over shards that this process does not have.
-func (m *Main) sameShards(next *Config) error {
-	for _, name := range sortedKeys(next.Shards) {
-		if !slices.ContainsFunc(m.shards, func(u *unit) bool { return u.name == name }) {
-			return next.keyError(fmt.Errorf("shards.%s: a new shard needs a restart; tables can be placed there after it", name))
-		}
-	}
-	for _, u := range m.shards {
+// addedShards are those that another configuration has more.
+func (m *Main) addedShards(next *Config) []string {
+	return slices.DeleteFunc(sortedNaturally(sortedKeys(next.Shards)), func(name string) bool {
+		return slices.ContainsFunc(m.units(), func(u *unit) bool { return u.name == name })
+	})
+}
+
+// place takes another placement of tables that do not exist yet, and more shards.
+func (m *Main) place(ctx context.Context, next *Config, added []string, shards map[string]ShardConfig) error {
+	have := m.units()
+	for _, u := range have {
 		if _, there := next.Shards[u.name]; !there {
 			return next.keyError(fmt.Errorf("shards: %s is missing; what is changed about tables needs all shards", u.name))
 		}
 	}
+	if len(added) == 0 {
+		places, err := routeMap(next, have)
+		if err != nil {
+			return err
+		}
+		return m.data.SetMap(ctx, places)
+	}
+	known := *m.config
+	known.Shards = shards
+	fresh, err := m.openAdded(ctx, &known, added)
+	if err == nil {
+		err = m.admit(ctx, next, fresh)
+	}
+	if err != nil {
+		return errors.Join(next.keyError(fmt.Errorf("shards.%s: %w", added[0], err)), closeUnits(ctx, fresh))
+	}
+	return nil
+}
+
+// openAdded gives added shards their numbers and makes their units. All shards must
+// answer if one is new to the cluster.
+func (m *Main) openAdded(ctx context.Context, known *Config, added []string) ([]*unit, error) {
+	members, err := survey(ctx, known)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := identify(ctx, members, m.state); err != nil {
+		return nil, err
+	}
+	members = slices.DeleteFunc(members, func(mb member) bool { return !slices.Contains(added, mb.name) })
+	for _, mb := range members {
+		if mb.err != nil {
+			return nil, fmt.Errorf("shard %s does not answer: %w", mb.name, mb.err)
+		}
+	}
+	fresh, err := m.openStores(members)
+	if err == nil {
+		m.openPools(fresh) //nolint:contextcheck // pools live longer than the reload
+	}
+	return fresh, err
+}
+
+// admit lets sessions and recovery use fresh shards.
+func (m *Main) admit(ctx context.Context, next *Config, fresh []*unit) error {
+	all := append(slices.Clone(m.units()), fresh...)
+	slices.SortFunc(all, func(a, b *unit) int { return cmp.Compare(a.meta.Shard, b.meta.Shard) })
+	places, err := routeMap(next, all)
+	if err != nil {
+		return err
+	}
+	if err := m.data.AddShards(ctx, sessionShards(fresh), places, func() error {
+		for _, r := range resources(fresh) {
+			if err := m.manager.AddShard(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	m.shards.Store(&all)
+	m.tellDirectory(ctx, all)
+	m.log.Info("shards were added", slog.String("shards", names(fresh)))
 	return nil
 }
 

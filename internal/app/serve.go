@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"crypto/rsa"
 	"crypto/tls"
@@ -22,7 +21,6 @@ import (
 	"xaproxy/proxy/route"
 	"xaproxy/tm"
 	"xaproxy/xa"
-	"xaproxy/xa/xamysql"
 )
 
 // Main is the program between its start and its end. Make one with Open, then
@@ -33,7 +31,9 @@ type Main struct {
 	state   *state
 	node    uint32
 	unlock  func() error
-	shards  []*unit
+	cluster xa.ClusterID
+	begin   backend.Defaults        // of sessions at all shards
+	shards  atomic.Pointer[[]*unit] // by number; a reload may add some
 	manager *tm.Manager
 	data    *proxy.Server
 	admin   *proxy.Server
@@ -59,17 +59,6 @@ type accounts struct {
 func (a *accounts) Lookup(name string) (proxy.User, bool) { return a.now.Load().Lookup(name) }
 
 func (a *accounts) set(u proxy.StaticUsers) { a.now.Store(&u) }
-
-// unit is one shard with everything that talks to it.
-type unit struct {
-	member
-	store       *xamysql.Shard
-	pool, found *backend.Pool // for clients without and with CLIENT_FOUND_ROWS
-
-	mu sync.Mutex
-	// Guarded by mu:
-	version string // as its server greeted last
-}
 
 // Serve runs the program until ctx ends, then drains. What reload sends makes it
 // read its configuration anew.
@@ -120,20 +109,22 @@ func (m *Main) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cluster, err := identify(ctx, members, m.state)
-	if err != nil {
+	if m.cluster, err = identify(ctx, members, m.state); err != nil {
 		return err
 	}
 	if err := m.listen(ctx); err != nil {
 		return err
 	}
-	if err := m.openStores(members, cluster, m.node); err != nil {
+	units, err := m.openStores(members)
+	m.shards.Store(&units)
+	if err != nil {
 		return err
 	}
-	if err := m.startManager(ctx, cluster, m.node); err != nil {
+	if err := m.startManager(ctx); err != nil {
 		return err
 	}
-	m.openPools(cluster, m.defaults(ctx)) //nolint:contextcheck // pools live longer than the start
+	m.begin = m.defaults(ctx)
+	m.openPools(units) //nolint:contextcheck // pools live longer than the start
 	return m.openPorts(ctx)
 }
 
@@ -169,78 +160,7 @@ func (m *Main) dataAddrs() string {
 // AdminAddr is where operators connect.
 func (m *Main) AdminAddr() string { return m.adminListener.Addr().String() }
 
-func (m *Main) openStores(members []member, cluster xa.ClusterID, node uint32) error {
-	for _, mb := range members {
-		store, err := xamysql.Open(xamysql.Options{
-			DSN: mb.dsn, Number: mb.meta.Shard, Name: mb.name, Cluster: cluster, Node: node,
-		})
-		if err != nil {
-			return err
-		}
-		m.shards = append(m.shards, &unit{member: mb, store: store})
-	}
-	slices.SortFunc(m.shards, func(a, b *unit) int { return cmp.Compare(a.meta.Shard, b.meta.Shard) })
-	return nil
-}
-
-// openPools makes the pools of sessions' connections. The manager is there: it
-// is told when a shard comes back.
-func (m *Main) openPools(cluster xa.ClusterID, d backend.Defaults) {
-	for _, u := range m.shards {
-		o := u.options
-		o.Shard, o.Name = u.meta.Shard, u.name
-		o.Lease, o.Defaults = m.config.Recovery.SessionLease, d
-		lockWait := fmt.Sprintf("SET SESSION innodb_lock_wait_timeout=%d", int(m.config.Transactions.LockTimeout.Seconds()))
-		o.AfterDial = func(ctx context.Context, c *backend.Conn) error {
-			if err := xamysql.CheckSession(ctx, c, cluster, u.meta.Shard, lockWait); err != nil {
-				return fmt.Errorf("shard %s: %w", u.name, err)
-			}
-			u.greeted(c.ServerVersion())
-			return nil
-		}
-		u.pool = m.newPool(o)
-		o.FoundRows = true
-		u.found = m.newPool(o)
-	}
-}
-
-func (u *unit) greeted(version string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.version = version
-}
-
-func (u *unit) greeting() string {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.version
-}
-
-// serverStatements is MySQL's and MariaDB's default of max_prepared_stmt_count.
-const serverStatements = 16382
-
-// cachedStatements is how many prepared statements a connection keeps: those of
-// both pools of a shard leave a quarter of the server's to others.
-func cachedStatements(connections int) int {
-	const pools = 2
-	return max(1, min(backend.DefaultMaxStatements, serverStatements*3/4/(pools*max(connections, 1))))
-}
-
-func (m *Main) newPool(o backend.Options) *backend.Pool {
-	o.MaxStatements = cachedStatements(m.config.Limits.ShardConnections)
-	return backend.NewPool(o, backend.PoolOptions{
-		MaxConns: m.config.Limits.ShardConnections,
-		Wait:     m.config.Limits.PoolWait,
-		Log:      m.log,
-		OnState: func(up bool) {
-			if up {
-				m.manager.ShardUp(o.Shard)
-			}
-		},
-	})
-}
-
-func (m *Main) startManager(ctx context.Context, cluster xa.ClusterID, node uint32) error {
+func (m *Main) startManager(ctx context.Context) error {
 	last, err := m.state.incarnation()
 	if err != nil {
 		return err
@@ -251,8 +171,8 @@ func (m *Main) startManager(ctx context.Context, cluster xa.ClusterID, node uint
 	}
 	r, t := m.config.Recovery, m.config.Transactions
 	m.manager, err = tm.New(tm.Options{
-		Cluster: cluster, Node: node, MinIncarnation: last, SaveIncarnation: m.state.saveIncarnation,
-		Endpoint: m.AdminAddr(), Shards: m.resources(), Log: m.log, OnHeuristic: m.recordHeuristic,
+		Cluster: m.cluster, Node: m.node, MinIncarnation: last, SaveIncarnation: m.state.saveIncarnation,
+		Endpoint: m.AdminAddr(), Shards: resources(m.units()), Log: m.log, OnHeuristic: m.recordHeuristic,
 		Timing: tm.Timing{
 			Beat: r.Beat, DeadAfter: r.DeadAfter, Grace: r.Grace, Interval: r.Interval, Phase2Wait: r.Phase2Wait,
 			PrepareTimeout: t.PrepareTimeout, Retain: retain,
@@ -264,43 +184,14 @@ func (m *Main) startManager(ctx context.Context, cluster xa.ClusterID, node uint
 	if err := m.manager.Start(ctx); err != nil {
 		return err
 	}
-	var members []member
-	for _, u := range m.shards {
-		members = append(members, u.member)
-	}
-	if err := tellDirectory(ctx, members); err != nil {
-		m.log.Warn("the directory of shards was not stored everywhere", slog.Any("err", err))
-	}
+	m.tellDirectory(ctx, m.units())
 	return nil
 }
 
-func (m *Main) resources() []tm.Shard {
-	var out []tm.Shard
-	for _, u := range m.shards {
-		out = append(out, tm.Shard{Resource: u.store, Claims: u.store, Nodes: u.store})
-	}
-	return out
-}
-
-func (m *Main) recordHeuristic(ctx context.Context, h tm.Heuristic) error {
-	for _, u := range m.shards {
-		if u.meta.Shard == h.Shard {
-			return u.store.RecordHeuristic(ctx, xamysql.Heuristic{ID: h.ID, Decided: h.Decision, Reason: fmt.Sprint(h.Cause)})
-		}
-	}
-	return fmt.Errorf("shard %d is not configured", h.Shard)
-}
-
-// number returns the permanent number of a configured name.
-func (m *Main) number(name string) route.Shard {
-	i := slices.IndexFunc(m.shards, func(u *unit) bool { return u.name == name })
-	return route.Shard(m.shards[i].meta.Shard) // validate has seen that there is one
-}
-
-func (m *Main) routeMap(config *Config) (*route.Map, error) {
+func routeMap(config *Config, units []*unit) (*route.Map, error) {
 	c := route.MapConfig{Tables: map[string]route.Placement{}}
 	numbers := map[string]route.Shard{}
-	for _, u := range m.shards {
+	for _, u := range units {
 		numbers[u.name] = route.Shard(u.meta.Shard)
 		c.Shards = append(c.Shards, route.Shard(u.meta.Shard))
 	}
@@ -315,7 +206,7 @@ func (m *Main) routeMap(config *Config) (*route.Map, error) {
 	case d.Refuse:
 		c.Default.Kind = route.DefaultRefuse
 	case d.Shard != "":
-		c.Default = route.Default{Kind: route.DefaultShard, Shard: m.number(d.Shard)}
+		c.Default = route.Default{Kind: route.DefaultShard, Shard: numbers[d.Shard]} // validate has seen that there is one
 	default:
 		c.Default.Kind = route.DefaultPrimaryKey
 	}
@@ -395,7 +286,7 @@ func (m *Main) openAdmin(port proxy.Port, key *rsa.PrivateKey) error {
 	m.adminUsers.set(users)
 	port.Users, port.Key, port.Fronts = &m.adminUsers, key, nil
 	m.admin, err = proxy.NewHandlerServer(port, admin.New(admin.Options{
-		Manager: m.manager, Shards: m.resources(), Status: m.status, Version: Version(""), Definitions: m.data, Drain: m.Drain, Reload: m.Reload,
+		Manager: m.manager, Shards: func() []tm.Shard { return resources(m.units()) }, Status: m.status, Version: Version(""), Definitions: m.data, Drain: m.Drain, Reload: m.Reload,
 	}))
 	return err
 }
@@ -403,15 +294,13 @@ func (m *Main) openAdmin(port proxy.Port, key *rsa.PrivateKey) error {
 func (m *Main) openData(port proxy.Port) error {
 	m.dataUsers.set(m.config.clients())
 	port.Users = &m.dataUsers
-	places, err := m.routeMap(m.config)
+	places, err := routeMap(m.config, m.units())
 	if err != nil {
 		return err
 	}
-	o := proxy.Options{Port: port, Manager: m.manager, Map: places, SequenceBlock: m.config.AutoIncrement.Block}
-	for _, u := range m.shards {
-		o.Shards = append(o.Shards, proxy.Shard{Number: u.meta.Shard, Name: u.name, Pool: u.pool, FoundRows: u.found, Store: u.store})
-	}
-	m.data, err = proxy.NewServer(o)
+	m.data, err = proxy.NewServer(proxy.Options{
+		Port: port, Manager: m.manager, Map: places, Shards: sessionShards(m.units()), SequenceBlock: m.config.AutoIncrement.Block,
+	})
 	return err
 }
 
@@ -421,42 +310,12 @@ func (m *Main) serverVersion(ctx context.Context) string {
 	if m.config.ServerVersion != "" {
 		return m.config.ServerVersion
 	}
-	for _, u := range m.shards {
+	for _, u := range m.units() {
 		if u.err == nil && u.probe(ctx) == nil {
 			return u.greeting()
 		}
 	}
 	return ""
-}
-
-// probe takes a connection and gives it back.
-func (u *unit) probe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, surveyTime)
-	defer cancel()
-	c, err := u.pool.Get(ctx, backend.State{})
-	if err != nil {
-		return err
-	}
-	u.pool.Put(c)
-	return nil
-}
-
-// status reaches out to every shard, all at the same time.
-func (m *Main) status(ctx context.Context) []admin.ShardStatus {
-	out := make([]admin.ShardStatus, len(m.shards))
-	var wg sync.WaitGroup
-	for i, u := range m.shards {
-		wg.Go(func() {
-			err := u.probe(ctx)
-			a, b := u.pool.Stats(), u.found.Stats()
-			out[i] = admin.ShardStatus{
-				Number: u.meta.Shard, Name: u.name, Addr: u.options.Addr, Version: u.greeting(), Err: err,
-				InUse: a.InUse + b.InUse, Idle: a.Idle + b.Idle, Waiting: a.Waiting + b.Waiting,
-			}
-		})
-	}
-	wg.Wait()
-	return out
 }
 
 // Run serves until ctx ends, DRAIN is said or a port breaks, then drains.
@@ -484,7 +343,7 @@ func (m *Main) Run(ctx context.Context) error {
 	if m.httpListener != nil {
 		port(func() error { return m.serveHTTP(life, m.httpListener) })
 	}
-	m.log.Info("serving", slog.String("data", m.dataAddrs()), slog.String("admin", m.AdminAddr()), slog.String("shards", m.names()))
+	m.log.Info("serving", slog.String("data", m.dataAddrs()), slog.String("admin", m.AdminAddr()), slog.String("shards", names(m.units())))
 	var broke error
 	select {
 	case <-ctx.Done():
@@ -522,14 +381,6 @@ func (m *Main) Drain() {
 	}
 }
 
-func (m *Main) names() string {
-	var names []string
-	for _, u := range m.shards {
-		names = append(names, fmt.Sprintf("%s=%d", u.name, u.meta.Shard))
-	}
-	return strings.Join(names, " ")
-}
-
 // drain gives open transactions their time. That some were cut off is what was
 // asked for, not an error.
 func (m *Main) drain(ctx context.Context, limit time.Duration) {
@@ -557,14 +408,7 @@ func (m *Main) Close(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	for _, u := range m.shards {
-		if u.pool != nil {
-			errs = append(errs, u.pool.Close(ctx), u.found.Close(ctx))
-		}
-		errs = append(errs, u.store.Close())
-	}
+	errs = append(errs, closeUnits(ctx, m.units()))
 	if m.unlock != nil {
 		errs = append(errs, m.unlock())
 	}

@@ -53,7 +53,8 @@ type ShardStatus struct {
 // Options say what a Handler works with. All fields are needed.
 type Options struct {
 	Manager *tm.Manager
-	Shards  []tm.Shard
+	// Shards are all that there are now.
+	Shards func() []tm.Shard
 	// Status asks for the state of every shard. Safe for concurrent use.
 	Status func(context.Context) []ShardStatus
 	// Definitions knows the definition statements; *proxy.Server of the data port
@@ -243,7 +244,7 @@ func (h *Handler) nodes(ctx context.Context, _ []string) (*proxy.Table, error) {
 
 // name is the shard's name, or its number when it is not configured.
 func (h *Handler) name(id xa.ShardID) string {
-	for _, s := range h.o.Shards {
+	for _, s := range h.o.Shards() {
 		if s.Resource.Shard() == id {
 			return s.Resource.Name()
 		}
@@ -261,7 +262,7 @@ func (h *Handler) names(ids []xa.ShardID) string {
 
 // byNumber returns the shards in the order of their numbers.
 func (h *Handler) byNumber() []tm.Shard {
-	return slices.SortedFunc(slices.Values(h.o.Shards), func(a, b tm.Shard) int {
+	return slices.SortedFunc(slices.Values(h.o.Shards()), func(a, b tm.Shard) int {
 		return cmp.Compare(a.Resource.Shard(), b.Resource.Shard())
 	})
 }

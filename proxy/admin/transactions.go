@@ -23,7 +23,7 @@ func (h *Handler) recover(ctx context.Context, _ []string) (*proxy.Table, error)
 	}}
 	branches, errs := h.o.Manager.InDoubt(ctx)
 	if len(errs) > 0 {
-		return nil, fmt.Errorf("%d of %d shards could not be listed (SHOW XA TRANSACTIONS shows the rest): %w", len(errs), len(h.o.Shards), errs[0])
+		return nil, fmt.Errorf("%d of %d shards could not be listed (SHOW XA TRANSACTIONS shows the rest): %w", len(errs), len(h.o.Shards()), errs[0])
 	}
 	for _, b := range branches {
 		t.Rows = append(t.Rows, []proxy.Value{
@@ -167,12 +167,13 @@ type found struct {
 
 func (h *Handler) decision(ctx context.Context, g xa.GlobalID, name xa.GlobalName) found {
 	f := found{outcome: xa.Unknown, text: "UNKNOWN"}
-	i := slices.IndexFunc(h.o.Shards, func(s tm.Shard) bool { return s.Resource.Shard() == name.Home.Shard })
+	shards := h.o.Shards()
+	i := slices.IndexFunc(shards, func(s tm.Shard) bool { return s.Resource.Shard() == name.Home.Shard })
 	if i < 0 {
 		f.evidence = []string{"home is not configured here"}
 		return f
 	}
-	home := h.o.Shards[i].Claims
+	home := shards[i].Claims
 	d, err := home.Peek(ctx, g)
 	if err != nil {
 		f.evidence = []string{"home could not be asked: " + err.Error()}
