@@ -73,6 +73,10 @@ const (
 	notaIsDone    = "NOTA is done"
 	nodeThenClaim = "XA OUTCOME reads collected_upto, then the claim"
 	claimThenNode = "XA OUTCOME reads the claim, then collected_upto"
+
+	nobodyLists      = "foreign collects a commit row without looking for its participants"
+	oneIsListed      = "foreign looks for one participant only"
+	incarnationTwice = "an incarnation that is marked dead is used again"
 )
 
 // mutations: each breaks one rule, and the invariant that it must break in turn.
@@ -91,6 +95,9 @@ func mutations() []scenario {
 		{broken: "lost one-phase commit told as aborted", uses: []Use{LockingReader, Writer}, noClaims: true},
 		{broken: "act on a visible but not yet durable claim", uses: two, homeCrashes: 1},
 		{broken: "owner trusts its own late fence after a dead mark", uses: two},
+		{broken: incarnationTwice, uses: two},
+		{broken: nobodyLists, uses: two},
+		{broken: oneIsListed, uses: three},
 		{broken: "foreign collects a commit row of an incarnation not marked dead", uses: two},
 		{broken: "COMMIT runs on behind a failed INSERT", uses: two},
 		{broken: "listing before the row is read", uses: two},

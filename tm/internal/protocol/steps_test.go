@@ -456,6 +456,11 @@ func (x *model) environment(w *world) {
 		// need not have been durable
 		x.emit(n, "the coordinator is marked dead at", 0, w.alive == 1 && w.state() != StateUnknown)
 	}
+	if w.mark == 1 && x.is(incarnationTwice) {
+		n := *w
+		n.mark = 0
+		x.emit(n, "a process registers the dead incarnation again at", 0, true)
+	}
 	if w.homeCrashes > 0 {
 		x.crashHome(w)
 	}
@@ -690,8 +695,8 @@ func (x *model) collectCommit(w *world, remove func(string, bool)) {
 	if w.col == 0 {
 		return
 	}
-	miss1 := !x.listed(w, 1) || w.early1 == 1
-	miss2 := len(x.uses) < 3 || !x.listed(w, 2) || w.early2 == 1
+	miss1 := !x.listed(w, 1) || w.early1 == 1 || x.is(nobodyLists)
+	miss2 := len(x.uses) < 3 || !x.listed(w, 2) || w.early2 == 1 || x.is(oneIsListed)
 	if miss1 {
 		set(func(n *world) {
 			n.col1 = 1
