@@ -64,7 +64,11 @@ func (a *accounts) set(u proxy.StaticUsers) { a.now.Store(&u) }
 // read its configuration anew.
 func Serve(ctx context.Context, c *Config, log *slog.Logger, reload <-chan os.Signal) error {
 	m, err := Open(ctx, c, log)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		log.Info("ended before it served, as it was asked to", slog.Any("err", err))
+		return nil
+	case err != nil:
 		return err
 	}
 	done := make(chan struct{})

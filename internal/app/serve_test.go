@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -275,5 +276,24 @@ func TestSecondProcessOnOneStateDirectoryIsRefused(t *testing.T) {
 	}
 	if err := errors.Join(unlock(), os.RemoveAll(dir)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAskedToEndWhileItStarts: a supervisor that stops the program during a long start sees no failure.
+func TestAskedToEndWhileItStarts(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	config := testConfig(t, map[string]ShardConfig{"s0": {DSN: "u:p@tcp(" + silent.Addr().String() + ")/"}})
+	ctx, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer stop()
+	began := time.Now()
+	if err := Serve(ctx, config, slog.New(slog.NewTextHandler(t.Output(), nil)), nil); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("ended after %v", took)
 	}
 }
