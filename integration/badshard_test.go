@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,14 +13,17 @@ import (
 	"xaproxy/internal/launch"
 )
 
-// TestABadShardHoldsNobodyElseUp: while one of three shards is dead, stands still or refuses connections, a
+// TestABadShardHoldsNobodyElseUp: while one of three shards is dead, stands still, refuses connections or is slow, a
 // client of the others logs in, reads and commits over both without a stall of a second; who needs the bad one is told so.
 func TestABadShardHoldsNobodyElseUp(t *testing.T) {
 	c := newCluster(t, launch.MariaDB1011, launch.MySQL, launch.MariaDB1011)
-	p := c.newProxy(t, "p", proxySettings{node: 1, more: "limits: { statement_time: 0s, pool_wait: 3s, shard_connections: 10 }\n"})
+	bad := c.shards[2]
+	wire := startDelayRelay(t, bad.relay.Addr(), 0)
+	dsn := map[string]string{"s0": c.shards[0].dsn(), "s1": c.shards[1].dsn(), "s2": strings.Replace(bad.dsn(), bad.relay.Addr(), wire.addr(), 1)}
+	p := c.newProxy(t, "p", proxySettings{node: 1, shards: dsn, recovery: defaultRecovery(),
+		more: "limits: { statement_time: 0s, pool_wait: 3s, shard_connections: 10 }\n"})
 	p.up()
 	bank := newBank(t, c, p)
-	bad := c.shards[2]
 	lost := bad.ids(t)
 	for name, fault := range map[string]func() (heal func()){
 		"dead": func() func() {
@@ -33,6 +37,10 @@ func TestABadShardHoldsNobodyElseUp(t *testing.T) {
 			return func() { _ = bad.server.Resume() }
 		},
 		"refuses": func() func() { return cutOff(bad.relay) },
+		"is slow": func() func() {
+			wire.late.Store(int64(400 * time.Millisecond))
+			return func() { wire.late.Store(0) }
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			heal := fault()
@@ -136,5 +144,34 @@ func (s *stalls) report(t *testing.T) {
 		if longest > time.Second+slack() {
 			t.Errorf("%s: a stall of %v", what, longest)
 		}
+	}
+}
+
+// TestStartWithASlowShard: a proxy that starts while a shard is slow serves the others soon.
+func TestStartWithASlowShard(t *testing.T) {
+	c := newCluster(t, launch.MariaDB1011, launch.MySQL, launch.MariaDB1011)
+	bad := c.shards[2]
+	wire := startDelayRelay(t, bad.relay.Addr(), 0)
+	dsn := map[string]string{"s0": c.shards[0].dsn(), "s1": c.shards[1].dsn(), "s2": strings.Replace(bad.dsn(), bad.relay.Addr(), wire.addr(), 1)}
+	p := c.newProxy(t, "p", proxySettings{node: 1, shards: dsn, recovery: defaultRecovery()})
+	p.up()
+	bank := newBank(t, c, p)
+	if err := p.stop(); err != nil {
+		t.Fatal(err)
+	}
+	wire.late.Store(int64(100 * time.Millisecond))
+	began := time.Now()
+	p.start()
+	if err := bank.works(t.Context(), p, 0, 15*time.Second+slack()); err != nil {
+		t.Errorf("%v\n%s", err, p.logTail(20))
+	}
+	t.Logf("transfers between the others %v after the start", time.Since(began).Round(time.Millisecond))
+	if strings.Contains(p.logTail(100), "lease of the catalog was lost") {
+		t.Errorf("the catalog was read twice:\n%s", p.logTail(20))
+	}
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	defer stop()
+	if err := needs(ctx, p, bad.ids(t)[0]); err != nil {
+		t.Errorf("the slow shard: %v\n%s", err, p.logTail(20))
 	}
 }

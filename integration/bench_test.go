@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -280,20 +281,23 @@ func runHAProxy(t *testing.T, configuration func(bind string) string) (addr stri
 type delayRelay struct {
 	listener net.Listener
 	target   string
-	late     time.Duration
+	late     atomic.Int64 // nanoseconds
 }
 
-func startDelayRelay(t *testing.T, target string, late time.Duration) string {
+func startDelayRelay(t *testing.T, target string, late time.Duration) *delayRelay {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	r := &delayRelay{listener: l, target: target, late: late}
+	r := &delayRelay{listener: l, target: target}
+	r.late.Store(int64(late))
 	go r.accept()
-	return l.Addr().String()
+	return r
 }
+
+func (r *delayRelay) addr() string { return r.listener.Addr().String() }
 
 func (r *delayRelay) accept() {
 	for {
@@ -325,7 +329,7 @@ func (r *delayRelay) pass(from, to net.Conn) {
 			buffer := make([]byte, 16<<10)
 			n, err := from.Read(buffer)
 			if n > 0 {
-				queue <- delayed{buffer[:n], time.Now().Add(r.late)}
+				queue <- delayed{buffer[:n], time.Now().Add(time.Duration(r.late.Load()))}
 			}
 			if err != nil {
 				return

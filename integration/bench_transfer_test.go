@@ -42,7 +42,7 @@ func newBenchPair(t *testing.T, e launch.Engine, slow bool) *benchPair {
 	k.addrs = k.c.addrs()
 	if slow {
 		for i := range k.addrs {
-			k.addrs[i] = startDelayRelay(t, k.addrs[i], slowTrip/2)
+			k.addrs[i] = startDelayRelay(t, k.addrs[i], slowTrip/2).addr()
 		}
 	}
 	k.p = benchProxy(t, k.c, "p", k.addrs)

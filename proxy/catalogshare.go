@@ -212,10 +212,10 @@ func (s *share) join(ctx context.Context, background func(func())) {
 		if s.epoch.Load() == 0 { // nobody answered
 			s.c.refresh(ctx)
 		}
+		background(func() { s.run(ctx) }) // the lease must outlive the reading, which a slow shard makes long
 		patience := time.Now().Add(loadPatience)
 		for news := s.listen(); s.epoch.Load() > 0 && !s.trusted.Load() && hear(ctx, news, patience); news = s.listen() {
 		}
-		background(func() { s.run(ctx) })
 	})
 }
 

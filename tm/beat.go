@@ -52,6 +52,9 @@ func (m *Manager) heard(s *site, err error) {
 func (m *Manager) beat(ctx context.Context, s *site) error {
 	self := m.Incarnation()
 	if s.registered.Load() != self {
+		if err := m.warm(ctx, s); err != nil {
+			return err
+		}
 		return m.join(ctx, s)
 	}
 	call, cancel := context.WithTimeout(ctx, m.callTimeout())
@@ -78,6 +81,16 @@ func (m *Manager) beat(ctx context.Context, s *site) error {
 		return err
 	}
 	return m.holdAgain(ctx, s)
+}
+
+// warm has a connection made before the calls that must be quick: at a slow shard that alone takes longer than they may.
+func (m *Manager) warm(ctx context.Context, s *site) error {
+	ctx, cancel := context.WithTimeout(ctx, m.time.VerbTimeout)
+	defer cancel()
+	if _, err := s.Nodes.Nodes(ctx); err != nil {
+		return fmt.Errorf("read the node table: %w", err)
+	}
+	return nil
 }
 
 // watchLimping has all shards scanned while a living proxy does not reach this one:

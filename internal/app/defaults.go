@@ -5,15 +5,19 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"xaproxy/proxy/backend"
 )
+
+// defaultsTime bounds the wait for a slow shard's settings; it gets those of the others then.
+const defaultsTime = 4 * time.Second
 
 // defaults decides once what sessions at all shards begin with: the settings of
 // the lowest shard number that answers. Differences of the others do not matter
 // to clients then, but to people who expect them.
 func (m *Main) defaults(ctx context.Context) backend.Defaults {
-	ctx, cancel := context.WithTimeout(ctx, surveyTime)
+	ctx, cancel := context.WithTimeout(ctx, defaultsTime)
 	defer cancel()
 	units := m.units()
 	told := make([]*backend.ServerDefaults, len(units))
