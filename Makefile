@@ -79,3 +79,8 @@ docker-up:
 .PHONY: docker-test
 docker-test:
 	XAPROXY_DOCKER=$${XAPROXY_DOCKER:-1} $(GO) test -count=1 -timeout 60m -v ./docker/
+
+## fresh: what the README says, on a clean Debian 12 in a container, as a user who is not root (docker/fresh.sh)
+.PHONY: fresh
+fresh:
+	docker/fresh.sh

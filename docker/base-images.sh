@@ -4,6 +4,7 @@
 #
 #   docker/base-images.sh                    all of: debian mysql mariadb go
 #   docker/base-images.sh mariadb go         some of them
+#   docker/base-images.sh fresh              the machine of docker/fresh.sh
 #
 # DEBIAN_MIRROR overrides the mirror of the apt sources, TMPDIR where the folders are made (2 GB). Needs root.
 set -eu
@@ -129,11 +130,28 @@ mariadb() {
 	made="$made MARIADB_IMAGE=xaproxy-base/mariadb:local"
 }
 
+# fresh is what a developer's new machine has: make, git, and a user who is not root. How Debian's mirror is reached is
+# taken from this machine.
+fresh() {
+	bootstrap bookworm make,git,ca-certificates
+	root=$work/root
+	rm -rf "$root/etc/apt/sources.list" "$root/etc/apt/sources.list.d" "$root/etc/apt/apt.conf.d"
+	cp -a /etc/apt/. "$root/etc/apt/"
+	certificates=$(certificates)
+	[ -z "$certificates" ] || cp "$certificates" "$root/etc/ssl/certs/ca-certificates.crt"
+	echo "dev:x:1000:" >>"$root/etc/group"
+	echo "dev:x:1000:1000::/home/dev:/bin/bash" >>"$root/etc/passwd"
+	mkdir -p "$root/home/dev"
+	chown 1000:1000 "$root/home/dev"
+	import xaproxy-base/fresh:local --change 'USER 1000:1000' --change 'WORKDIR /home/dev' --change 'CMD ["bash"]' \
+		--change 'ENV HOME=/home/dev PATH=/usr/local/go/bin:/usr/local/bin:/usr/bin:/bin'
+}
+
 [ $# -gt 0 ] || set -- debian mysql mariadb go
 for image; do
 	case $image in
-	debian | mysql | mariadb | go) ;;
-	*) fail "no image $image: debian mysql mariadb go" ;;
+	debian | mysql | mariadb | go | fresh) ;;
+	*) fail "no image $image: debian mysql mariadb go fresh" ;;
 	esac
 done
 needs
@@ -143,6 +161,7 @@ work=$(mktemp -d "${TMPDIR:-/var/tmp}/xaproxy-base.XXXXXX")
 trap 'clear_root; rm -rf --one-file-system "$work"' EXIT
 trap 'exit 1' INT TERM
 for image; do "$image"; done
+[ -n "$made" ] || exit 0
 # shellcheck disable=SC2086 # one word for each setting
 "$dir/env.sh" $made
 say "docker/.env names: ${made# }"
