@@ -234,7 +234,7 @@ func demoCommand() *cobra.Command {
 		Short: "A bank over three throw-away shards; kills the proxy in the worst places and shows recovery",
 		Args:  cobra.NoArgs,
 	}
-	stay := c.Flags().Bool("stay", terminal(os.Stdin), "keep the servers up until interrupted (the default at a terminal)")
+	stay := c.Flags().Bool("stay", terminal(os.Stdin) && terminal(os.Stdout), "keep the servers up until interrupted (the default at a terminal)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		program, err := os.Executable()
 		if err != nil {
