@@ -133,10 +133,11 @@ func (m *Manager) sweepPass(ctx context.Context, s *site) (left int, err error) 
 		return 0, err
 	}
 	m.unlist(ctx, strays)
+	gone := m.homesGone(ctx, s, strays)
 	batch := make([]xa.Claim, 0, min(len(strays), collectBatch))
 	for _, c := range strays {
 		if c.evidence.Outcome == xa.Aborted && !c.evidence.Finished {
-			c.evidence.HomeGone = m.homeGone(ctx, s, c.claim.Global)
+			c.evidence.HomeGone = gone[c.claim.Global]
 		}
 		if !protocol.MayCollect(c.evidence) {
 			left++

@@ -33,6 +33,7 @@ type settings struct {
 	timing tm.Timing
 	shards []xa.ShardID // default: all
 	heur   func(context.Context, tm.Heuristic) error
+	bulk   bool // the shards can do much at a time
 }
 
 func quick() tm.Timing {
@@ -66,6 +67,10 @@ func (w *world) open(s settings) (*proxy, error) {
 	}
 	for _, id := range s.shards {
 		l := link{p, w.servers[id]}
+		if s.bulk {
+			o.Shards = append(o.Shards, tm.Shard{Resource: bulkLink{l}, Claims: bulkLink{l}, Nodes: l})
+			continue
+		}
 		o.Shards = append(o.Shards, tm.Shard{Resource: l, Claims: l, Nodes: l})
 	}
 	m, err := tm.New(o)

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"xaproxy/tm/internal/protocol"
@@ -92,6 +93,10 @@ func (m *Manager) recoverPass(ctx context.Context, s *site, alarmed map[xa.ID]st
 		}
 	}
 	left := m.recoverAll(ctx, s, todo)
+	if len(todo) >= bulk {
+		s.log.Info("a recovery pass has ended", slog.Int("listed", len(list)), slog.Int("tried", len(todo)), slog.Int("left", left),
+			slog.Duration("took", time.Since(now).Round(time.Millisecond)))
+	}
 	s.mu.Lock()
 	s.doubted, s.astray = len(list)-len(todo)+left, astray
 	s.mu.Unlock()
@@ -201,36 +206,55 @@ const patience = 3
 func (m *Manager) recoverAll(ctx context.Context, s *site, todo []found) int {
 	var (
 		wg    sync.WaitGroup
-		mu    sync.Mutex
-		left  int
-		mute  = map[xa.ShardID]int{}
+		left  atomic.Int64
+		mute  silence
 		slots = make(chan struct{}, recoverers)
 	)
 	rand.Shuffle(len(todo), func(i, j int) { todo[i], todo[j] = todo[j], todo[i] })
-	for _, f := range todo {
+	for _, chunk := range chunks(todo) {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			home := f.name.Home.Shard
-			mu.Lock()
-			skip := mute[home] >= patience || ctx.Err() != nil
-			mu.Unlock()
-			err := errHomeSilent
-			if !skip {
-				_, err = m.recoverBranch(ctx, s, f)
+			alone, n := m.recoverTogether(ctx, s, chunk)
+			for _, f := range alone {
+				err := errHomeSilent
+				if !mute.reached(f.name.Home.Shard) && ctx.Err() == nil {
+					_, err = m.recoverBranch(ctx, s, f)
+				}
+				if err != nil {
+					n++
+				}
+				mute.note(f.name.Home.Shard, err)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				left++
-			}
-			if errors.Is(err, errHomeSilent) {
-				mute[home]++
-			}
+			left.Add(int64(n))
 		})
 	}
 	wg.Wait()
-	return left
+	return int(left.Load())
+}
+
+// silence counts the unanswered questions of one pass, by home.
+type silence struct {
+	mu sync.Mutex
+	at map[xa.ShardID]int
+}
+
+func (q *silence) reached(home xa.ShardID) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.at[home] >= patience
+}
+
+func (q *silence) note(home xa.ShardID, err error) {
+	if !errors.Is(err, errHomeSilent) {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.at == nil {
+		q.at = map[xa.ShardID]int{}
+	}
+	q.at[home]++
 }
 
 // errHomeSilent: home did not say what is decided.
@@ -244,9 +268,14 @@ func (m *Manager) recoverBranch(ctx context.Context, s *site, f found) (xa.Outco
 		return o, err
 	}
 	err = m.settle(ctx, s, f.id, o, m.owner(f.name).mayKill())
+	return o, m.recovered(ctx, s, f, o, err)
+}
+
+// recovered notes what became of a branch; its error says that it is left.
+func (m *Manager) recovered(ctx context.Context, s *site, f found, o xa.Outcome, err error) error {
 	switch e := protocol.EndedEvent(0, err); e.End {
 	case protocol.EndUnknown:
-		return o, err
+		return err
 	case protocol.EndHeuristic:
 		m.heuristic(ctx, Heuristic{ID: f.id, Shard: s.number, Decision: o, Cause: err})
 	case protocol.EndFinished:
@@ -260,7 +289,7 @@ func (m *Manager) recoverBranch(ctx context.Context, s *site, f found) (xa.Outco
 	if home := m.site(f.name.Home.Shard); home != nil {
 		home.sweep.raise()
 	}
-	return o, nil
+	return nil
 }
 
 // fence asks home's claim store as a recoverer. Without an error the outcome is

@@ -15,7 +15,7 @@ import (
 // may commit it; the session leaves the session list; InnoDB gives the branch up. An XA COMMIT or XA ROLLBACK between
 // the last two finds the branch in the server layer and not in InnoDB, answers OK and does nothing; nobody can end the
 // branch until the server is restarted. So absence from the session list is not enough: InnoDB must be asked, too.
-// information_schema.innodb_trx does not serve: it may show an old copy for as long as somebody reads it often.
+// information_schema.innodb_trx may show an old copy for as long as somebody reads it often: it is the second choice.
 
 // detachWait bounds the wait for InnoDB to give a gone session's branch up, which takes microseconds of work.
 const detachWait = 2 * time.Second
@@ -44,11 +44,17 @@ func (c control) detached(ctx context.Context, id xa.SessionID) error {
 	}
 }
 
-// attached asks InnoDB whether it has a transaction of the session. Our own session has one meanwhile and must be shown,
-// else the answer is not understood.
-func (c control) attached(ctx context.Context, id xa.SessionID) (attached bool, err error) {
+// attached asks InnoDB whether it has a transaction of the session.
+func (c control) attached(ctx context.Context, id xa.SessionID) (bool, error) {
+	all, err := c.attachedOf(ctx, []xa.SessionID{id})
+	return all[id], err
+}
+
+// attachedOf asks InnoDB of which sessions of the present run it has a transaction. Our own session has one meanwhile and
+// must be shown, else the answer is not understood.
+func (c control) attachedOf(ctx context.Context, ids []xa.SessionID) (attached map[xa.SessionID]bool, err error) {
 	if _, err := c.exec(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
-		return false, err
+		return nil, err
 	}
 	defer func() {
 		_, end := c.exec(ctx, sqlRollback)
@@ -56,12 +62,55 @@ func (c control) attached(ctx context.Context, id xa.SessionID) (attached bool, 
 	}()
 	all, err := c.list(ctx, "SHOW ENGINE INNODB STATUS")
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if len(all) != 1 || len(all[0]) != 3 {
-		return false, errStatus
+		return nil, errStatus
 	}
-	return attachedIn(all[0][2], c.session.Conn, id.Conn)
+	var asked []xa.SessionID
+	for _, id := range ids {
+		if xa.SameRun(id.Run, c.session.Run) && id.Conn != c.session.Conn {
+			asked = append(asked, id)
+		}
+	}
+	attached = map[xa.SessionID]bool{}
+	for _, id := range asked {
+		is, err := attachedIn(all[0][2], c.session.Conn, id.Conn)
+		if errors.Is(err, errStatus) {
+			return c.attachedInTrx(ctx, asked)
+		}
+		if is {
+			attached[id] = true
+		}
+	}
+	return attached, nil
+}
+
+// attachedInTrx asks the table where the status is too long, as it is with thousands of transactions. A copy that shows
+// our own transaction, which began after the sessions had left the session list, is new enough.
+func (c control) attachedInTrx(ctx context.Context, ids []xa.SessionID) (map[xa.SessionID]bool, error) {
+	numbers := []string{digits(c.session.Conn)}
+	for _, id := range ids {
+		numbers = append(numbers, digits(id.Conn))
+	}
+	found, err := c.list(ctx, "SELECT trx_mysql_thread_id FROM information_schema.innodb_trx WHERE trx_mysql_thread_id IN ("+strings.Join(numbers, ",")+")")
+	if err != nil {
+		return nil, err
+	}
+	shown := map[string]bool{}
+	for _, row := range found {
+		shown[row[0]] = true
+	}
+	if !shown[numbers[0]] {
+		return nil, errStatus
+	}
+	attached := map[xa.SessionID]bool{}
+	for i, id := range ids {
+		if shown[numbers[i+1]] {
+			attached[id] = true
+		}
+	}
+	return attached, nil
 }
 
 // attachedIn reads InnoDB's status: does connection id have a transaction? Connection self has one. A status above 1 MiB

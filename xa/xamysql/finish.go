@@ -137,11 +137,16 @@ func (s *Shard) finish(ctx context.Context, f finish) error {
 			return err
 		}
 	}
+	return s.end(ctx, c, f)
+}
+
+// end sends the verb and reads what its reply means; whatever held the branch has been waited for.
+func (s *Shard) end(ctx context.Context, c control, f finish) error {
 	verb := xaRollback(f.id)
 	if f.decided == xa.Committed {
 		verb = xaCommit(f.id)
 	}
-	_, err = c.exec(ctx, verb)
+	_, err := c.exec(ctx, verb)
 	switch n := number(err); {
 	case err == nil:
 		return nil
