@@ -22,6 +22,17 @@ type lifetime struct {
 	end      context.CancelFunc // nil: it has not begun
 }
 
+// begin notes how what runs is ended; false: it runs already.
+func (l *lifetime) begin(end context.CancelFunc) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.end != nil {
+		return false
+	}
+	l.end = end
+	return true
+}
+
 // enter counts a session; false: there is a newer engine.
 func (l *lifetime) enter() bool {
 	l.mu.Lock()
@@ -55,12 +66,13 @@ func (l *lifetime) endUnused() {
 }
 
 // begin joins the cluster's catalog and follows it until ctx ends or the engine's
-// life does. It returns after the catalog was read.
+// life does. It returns after the catalog was read. What has begun is not begun again.
 func (e *engine) begin(ctx context.Context, background func(func())) {
 	ctx, end := context.WithCancel(ctx)
-	e.life.mu.Lock()
-	e.life.end = end
-	e.life.mu.Unlock()
+	if !e.life.begin(end) {
+		end()
+		return
+	}
 	e.catalog.share.join(ctx, background)
 	stop := e.catalog.follow(ctx)
 	background(func() {

@@ -185,7 +185,7 @@ type Counters struct {
 	CommitsLocal    int64 // without writers, or one branch
 	CommitsOnePhase int64 // one writer among several branches
 	CommitsTwoPhase int64 // with a claim
-	Aborts          int64
+	Aborts          int64 // of those that were to be committed
 	Unknowns        int64
 	Fenced          int64 // own transactions whose claim met somebody's abort
 	Resolving       int64 // lost answers to a decide

@@ -62,7 +62,9 @@ func (d *driver) tally() {
 			c.local.Add(1)
 		}
 	case xa.Aborted:
-		c.aborts.Add(1)
+		if d.answer.reason != protocol.ReasonAsked {
+			c.aborts.Add(1)
+		}
 		if d.answer.reason == protocol.ReasonFenced {
 			c.fenced.Add(1)
 			d.m.log.Warn("rolled back: an abort was recorded before the commit", d.t.attr())
