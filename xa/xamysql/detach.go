@@ -2,8 +2,10 @@ package xamysql
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	mrand "math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -86,31 +88,48 @@ func (c control) attachedOf(ctx context.Context, ids []xa.SessionID) (attached m
 	return attached, nil
 }
 
-// attachedInTrx asks the table where the status is too long, as it is with thousands of transactions. A copy that shows
-// our own transaction, which began after the sessions had left the session list, is new enough.
+// trxTries bounds how often innodb_trx is read until it shows the present.
+const trxTries = 8
+
+// attachedInTrx asks the table where the status is too long, as it is with thousands of transactions. The table shows a
+// copy, which the server makes anew only when nobody has read it for 100 ms. One in which our own transaction executes
+// this very statement is new enough: the sessions had left the session list before.
 func (c control) attachedInTrx(ctx context.Context, ids []xa.SessionID) (map[xa.SessionID]bool, error) {
 	numbers := []string{digits(c.session.Conn)}
 	for _, id := range ids {
 		numbers = append(numbers, digits(id.Conn))
 	}
-	found, err := c.list(ctx, "SELECT trx_mysql_thread_id FROM information_schema.innodb_trx WHERE trx_mysql_thread_id IN ("+strings.Join(numbers, ",")+")")
-	if err != nil {
-		return nil, err
-	}
-	shown := map[string]bool{}
-	for _, row := range found {
-		shown[row[0]] = true
-	}
-	if !shown[numbers[0]] {
-		return nil, errStatus
-	}
-	attached := map[xa.SessionID]bool{}
-	for i, id := range ids {
-		if shown[numbers[i+1]] {
-			attached[id] = true
+	for range trxTries {
+		mark := rand.Text()
+		found, err := c.list(ctx, "SELECT /* "+mark+" */ trx_mysql_thread_id, trx_query FROM information_schema.innodb_trx WHERE trx_mysql_thread_id IN ("+
+			strings.Join(numbers, ",")+")")
+		if err != nil {
+			return nil, err
 		}
+		shown, fresh := map[string]bool{}, false
+		for _, row := range found {
+			shown[row[0]] = true
+			fresh = fresh || row[0] == numbers[0] && strings.Contains(row[1], mark)
+		}
+		if !fresh {
+			pause := time.NewTimer(100*time.Millisecond + time.Duration(mrand.Int64N(int64(400*time.Millisecond))))
+			select {
+			case <-ctx.Done():
+				pause.Stop()
+				return nil, ctx.Err()
+			case <-pause.C:
+			}
+			continue
+		}
+		attached := map[xa.SessionID]bool{}
+		for i, id := range ids {
+			if shown[numbers[i+1]] {
+				attached[id] = true
+			}
+		}
+		return attached, nil
 	}
-	return attached, nil
+	return nil, errStatus
 }
 
 // attachedIn reads InnoDB's status: does connection id have a transaction? Connection self has one. A status above 1 MiB

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"xaproxy/xa"
 )
@@ -114,5 +115,49 @@ func TestSettleEndsEachAsIsDecided(t *testing.T) {
 		for i := range 12 {
 			r.wantValue(10+i, map[bool]string{true: "1", false: "0"}[i%2 == 0])
 		}
+	})
+}
+
+// Fact: MariaDB's innodb_trx shows a transaction that has only taken its snapshot, with the statement that reads the
+// table, and a prepared branch with its session's number for as long as InnoDB has not given it up. It is a copy that is
+// not made anew while it is read often. attachedInTrx relies on all of it.
+func TestInnoDBShowsWhoHasATransaction(t *testing.T) {
+	eachRig(t, func(r *rig) {
+		if !r.mariadb() {
+			r.Skip("MySQL detaches at PREPARE")
+		}
+		c, s := r.dial(), r.dial()
+		b := r.branch(s, true, r.add(1))
+		r.wantPrepared(b)
+		// look reads the table in a new transaction: is the copy new, and does it show the branch?
+		look := func(mark string) (fresh, attached bool) {
+			c.do(r, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+			defer c.do(r, "ROLLBACK")
+			text := c.one(r, fmt.Sprintf("SELECT /* %s */ COALESCE(CONCAT(SUM(trx_mysql_thread_id=%d AND trx_query LIKE '%%/* %s%%'),SUM(trx_mysql_thread_id=%d)),'00') FROM information_schema.innodb_trx",
+				mark, c.id.Conn, mark, s.id.Conn))
+			return text[0] == '1', text[1] == '1'
+		}
+		for tries := 0; ; tries++ {
+			if fresh, attached := look(fmt.Sprintf("first %d", tries)); fresh && attached {
+				break
+			} else if tries == 10 {
+				r.Fatalf("new: %t, the branch is shown: %t", fresh, attached)
+			}
+			time.Sleep(300 * time.Millisecond)
+		}
+		s.close()
+		r.waitGone(s.id.Conn)
+		if fresh, attached := look("second"); fresh || !attached {
+			r.Errorf("read again at once: new: %t, the branch is shown: %t", fresh, attached)
+		}
+		for tries := 0; ; tries++ { // the statement is missing where the server could not look at it at once
+			time.Sleep(300 * time.Millisecond)
+			if fresh, attached := look(fmt.Sprintf("third %d", tries)); fresh && !attached {
+				break
+			} else if tries == 10 {
+				r.Fatalf("after a while: new: %t, the branch is shown: %t", fresh, attached)
+			}
+		}
+		r.untilEnded(func() error { return r.shard.Rollback(r.Context(), b.ID(), xa.OwnerGone) })
 	})
 }
