@@ -190,7 +190,36 @@ func (p *proxyProcess) signal(s syscall.Signal) {
 	}
 }
 
-func (p *proxyProcess) pause()  { p.signal(syscall.SIGSTOP) }
+// pause stops the process and returns once none of its threads runs any more: the signal alone leaves one that is at
+// work on another processor a moment to go on.
+func (p *proxyProcess) pause() {
+	p.signal(syscall.SIGSTOP)
+	cmd, _ := p.process()
+	if cmd == nil {
+		return
+	}
+	_, _ = poll(context.WithoutCancel(p.t.Context()), 5*time.Second, func(context.Context) error { return stopped(cmd.Process.Pid) })
+}
+
+// stopped fails while a thread of the process is not stopped; where there is no /proc it does not know.
+func stopped(pid int) error {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil {
+		return err
+	}
+	for _, name := range threads {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := strings.Cut(string(text), ") ")
+		if !strings.HasPrefix(rest, "T") {
+			return fmt.Errorf("%s: %.1s", name, rest)
+		}
+	}
+	return nil
+}
+
 func (p *proxyProcess) resume() { p.signal(syscall.SIGCONT) }
 
 // kill ends the process with SIGKILL and waits for its death.
