@@ -25,7 +25,7 @@ func TestBenchGrowth(t *testing.T) {
 				options[i] = small
 			}
 			c := newClusterOf(t, options...)
-			p := benchProxy(t, c, "p", c.addrs())
+			p := benchProxy(t, c, "p", c.addrs(), 1, "finished")
 			makeRows(t, p, benchRows)
 			ids := make([]int, benchRows)
 			for i := range ids {

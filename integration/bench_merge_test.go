@@ -79,7 +79,7 @@ func TestBenchMerge(t *testing.T) {
 			options[i] = launch.Options{Engine: launch.MariaDB1011, Settings: map[string]string{"innodb_buffer_pool_size": "128M"}}
 		}
 		c := newClusterOf(t, options...)
-		p := benchProxy(t, c, "p", c.addrs())
+		p := benchProxy(t, c, "p", c.addrs(), 1, "finished")
 		single := newClusterOf(t, options[0]).shards[0]
 		db := p.open("", "timeout=5s&readTimeout=60s")
 		fill(t, db)

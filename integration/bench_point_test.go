@@ -70,7 +70,7 @@ func TestBenchPointSelect(t *testing.T) {
 	b.WriteString("| server | query | clients | rate, HAProxy : direct | rate, xaproxy : direct | rate, xaproxy : HAProxy | CPU of HAProxy per query | CPU of xaproxy per query |\n|---|---|---|---|---|---|---|---|\n")
 	for _, e := range []launch.Engine{launch.MySQL, launch.MariaDB1011} {
 		c := newCluster(t, e, e)
-		p := benchProxy(t, c, "p", c.addrs())
+		p := benchProxy(t, c, "p", c.addrs(), 1, "finished")
 		makeRows(t, p, benchRows)
 		server := c.shards[0].server
 		copying, pid := startHAProxy(t, server.Addr())

@@ -198,7 +198,7 @@ func (k *benchPair) traffic(t *testing.T, clients int, pace time.Duration) *traf
 	ctx, stop := context.WithCancel(t.Context())
 	f := &traffic{stop: stop}
 	for i := range clients {
-		once, end, err := k.byProxy(t.Context(), i)
+		once, end, err := k.by(k.p)(t.Context(), i)
 		if err != nil {
 			t.Fatal(err)
 		}

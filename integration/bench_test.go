@@ -188,15 +188,15 @@ func resident(t testing.TB, pid int) float64 {
 }
 
 // benchProxy starts a proxy with the settings of an ordinary one, which reaches the shards at the given addresses.
-func benchProxy(t *testing.T, c *cluster, name string, addrs []string) *proxyProcess {
+func benchProxy(t *testing.T, c *cluster, name string, addrs []string, node int, ack string) *proxyProcess {
 	t.Helper()
 	dsn := map[string]string{}
 	for i, s := range c.shards {
 		dsn[s.name] = fmt.Sprintf("%s:%s@tcp(%s)/", s.server.User(), s.server.Password(), addrs[i])
 	}
-	p := c.newProxy(t, name, proxySettings{node: 1, shards: dsn, retain: "1s", // what was decided is collected within the measurement
+	p := c.newProxy(t, name, proxySettings{node: node, shards: dsn, retain: "1s", // what was decided is collected within the measurement
 		recovery:     map[string]string{"beat": "1s", "dead_after": "3s", "grace": "10s", "phase2_wait": "1s", "session_lease": "15s"},
-		transactions: map[string]string{"prepare_timeout": "10s", "lock_timeout": "10s"}})
+		transactions: map[string]string{"ack": ack, "prepare_timeout": "10s", "lock_timeout": "10s"}})
 	p.up()
 	return p
 }

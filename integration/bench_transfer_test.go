@@ -18,7 +18,8 @@ type benchPair struct {
 	c     *cluster
 	addrs []string
 	p     *proxyProcess
-	ids   [2][]int // accounts on each: one for each client
+	early *proxyProcess // transactions.ack: decided
+	ids   [2][]int      // accounts on each: one for each client
 }
 
 const (
@@ -45,7 +46,8 @@ func newBenchPair(t *testing.T, e launch.Engine, slow bool) *benchPair {
 			k.addrs[i] = startDelayRelay(t, k.addrs[i], slowTrip/2).addr()
 		}
 	}
-	k.p = benchProxy(t, k.c, "p", k.addrs)
+	k.p = benchProxy(t, k.c, "p", k.addrs, 1, "finished")
+	k.early = benchProxy(t, k.c, "early", k.addrs, 2, "decided")
 	makeRows(t, k.p, 500)
 	for i := range k.ids {
 		k.ids[i] = k.c.shards[i].ids(t)
@@ -76,15 +78,17 @@ func (k *benchPair) both(ctx context.Context) (all [2]*sql.Conn, end func(), err
 	return all, end, nil
 }
 
-// byProxy transfers through the proxy.
-func (k *benchPair) byProxy(ctx context.Context, client int) (func(context.Context) error, func(), error) {
-	conn, end, err := dial(ctx, fmt.Sprintf("app:%s@tcp(%s)/", appPassword, k.p.data))
-	if err != nil {
-		return nil, nil, err
+// by transfers through a proxy.
+func (k *benchPair) by(p *proxyProcess) func(ctx context.Context, client int) (func(context.Context) error, func(), error) {
+	return func(ctx context.Context, client int) (func(context.Context) error, func(), error) {
+		conn, end, err := dial(ctx, fmt.Sprintf("app:%s@tcp(%s)/", appPassword, p.data))
+		if err != nil {
+			return nil, nil, err
+		}
+		return func(ctx context.Context) error {
+			return runAll(ctx, conn, "BEGIN", k.update(0, client, -1), k.update(1, client, 1), "COMMIT")
+		}, end, nil
 	}
-	return func(ctx context.Context) error {
-		return runAll(ctx, conn, "BEGIN", k.update(0, client, -1), k.update(1, client, 1), "COMMIT")
-	}, end, nil
 }
 
 // byTwoCommits transfers by two local transactions: a crash between the commits loses money.
@@ -154,7 +158,7 @@ func (k *benchPair) byXA() func(ctx context.Context, client int) (func(context.C
 func TestBenchTransfer(t *testing.T) {
 	doc := benchDocument(t)
 	var b strings.Builder
-	b.WriteString("| shards | condition | clients | xaproxy : two statements | xaproxy : two transactions | xaproxy : XA by the application | medians of time: two statements, two transactions, XA, xaproxy | CPU of xaproxy per transfer |\n|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| shards | condition | clients | xaproxy : two statements | xaproxy : two transactions | xaproxy : XA by the application | decided : two transactions | decided : XA by the application | medians of time: two statements, two transactions, XA, xaproxy, decided | CPU of xaproxy per transfer |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, e := range []launch.Engine{launch.MySQL, launch.MariaDB1011} {
 		for _, slow := range []bool{false, true} {
 			k := newBenchPair(t, e, slow)
@@ -167,17 +171,20 @@ func TestBenchTransfer(t *testing.T) {
 					{"two statements", 0, k.byTwoStatements},
 					{"two transactions", 0, k.byTwoCommits},
 					{"XA by the application", 0, k.byXA()},
-					{"xaproxy", k.p.pid(), k.byProxy},
+					{"xaproxy", k.p.pid(), k.by(k.p)},
+					{"xaproxy, ack: decided", k.early.pid(), k.by(k.early)},
 				}, clients)
 				var times []string
 				for _, way := range r {
 					times = append(times, medianLatency(way).Round(10*time.Microsecond).String())
 				}
-				fmt.Fprintf(&b, "| %s | %s | %d | %.2f | %.2f | %.2f | %s | %v |\n", e, condition, clients, ratio(r[3], r[0]), ratio(r[3], r[1]), ratio(r[3], r[2]),
+				fmt.Fprintf(&b, "| %s | %s | %d | %.2f | %.2f | %.2f | %.2f | %.2f | %s | %v |\n", e, condition, clients, ratio(r[3], r[0]), ratio(r[3], r[1]), ratio(r[3], r[2]),
+					ratio(r[4], r[1]), ratio(r[4], r[2]),
 					strings.Join(times, ", "), medianCPU(r[3]).Round(time.Microsecond))
 			}
 			t.Logf("forced writes and round trips, %s, %s: %s", e, condition, k.instrument(t))
 			k.p.kill()
+			k.early.kill()
 		}
 	}
 	t.Logf("\n%s", b.String())

@@ -47,6 +47,7 @@ const (
 	codeStateLost          uint16 = 17033
 	codeStatementTime      uint16 = 17034
 	codeResultTooLarge     uint16 = 17035
+	codeUnfinished         uint16 = 17036
 	codeDraining           uint16 = 17040
 )
 
@@ -139,6 +140,8 @@ var codes = []Code{ //nolint:gochecknoglobals // immutable table
 		"It was undone, as by KILL QUERY; an open transaction goes on without it.", RetryLater, "Make it faster, or raise the setting."},
 	{codeResultTooLarge, "HY000", "RESULT_TOO_LARGE", "The rows of several shards cannot be combined: more than %s would have to be held (%s)",
 		"The order of the result is not that of the shards' rows, so all of them have to be held.", RetryLater, "Ask for fewer rows (LIMIT, conditions), order by what the rows are grouped by, or raise the setting."},
+	{codeUnfinished, "HY000", "UNFINISHED", "Nothing was executed: shard %s has not finished its part of %s, which is committed, in %v (transactions.ack: decided, limits.pool_wait)",
+		"The session's last transaction was answered when it was decided; a shard that has not finished its part yet would show what was there before. An open transaction was rolled back.", RetryLater, "Run the statement again when the shard answers."},
 	{codeDraining, "HY000", "DRAINING", "The proxy ended before the transaction did; it was rolled back on every shard",
 		"The time for open transactions was over when the proxy was shut down.", RetrySafe, "Run the transaction again on another proxy."},
 }

@@ -138,9 +138,10 @@ func (s *session) heuristic(ctx context.Context, b *branch, said *wire.ServerErr
 func (s *session) untouched(ctx context.Context, n xa.ShardID, b *branch, err error) error {
 	var down *backend.DownError
 	var busy *backend.BusyError
+	var late *Error
 	var said *wire.ServerError
 	switch {
-	case errors.As(err, &down), errors.As(err, &busy):
+	case errors.As(err, &down), errors.As(err, &busy), errors.As(err, &late) && late.Number == codeUnfinished:
 		if len(s.tx.branches) > 0 {
 			s.rollback(ctx)
 		}

@@ -30,6 +30,8 @@ type session struct {
 	tx     *transaction // nil: none is open
 	// ending is the transaction whose branches the manager works with.
 	ending *transaction
+	// unfinished are parts of ended transactions, oldest first.
+	unfinished []unfinished
 	// owed is told in answer to the next statement: why the transaction was
 	// rolled back while the client was silent.
 	owed error

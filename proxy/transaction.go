@@ -174,6 +174,9 @@ func (s *session) patience(n xa.ShardID) time.Duration {
 
 // takeWithin is take with a bound of the wait.
 func (s *session) takeWithin(ctx context.Context, n xa.ShardID, wait time.Duration) (*backend.Conn, error) {
+	if err := s.awaitFinished(ctx, n); err != nil {
+		return nil, err
+	}
 	var conn *backend.Conn
 	switch {
 	case s.pin != nil && s.pin.shard == n:
@@ -223,7 +226,7 @@ func (s *session) commit(ctx context.Context) error {
 	if g := t.txn.Global(); g != "" && s.set.reportGtrid {
 		s.info = "gtrid: " + string(g)
 	}
-	for _, n := range t.txn.Pending() {
+	for _, n := range t.txn.Overdue() {
 		s.diag.warn(fail(codePending, t.txn.Global(), s.e.name(n)))
 	}
 	return nil
@@ -245,7 +248,10 @@ func (s *session) finish(ctx context.Context, end func(context.Context) error) e
 	t := s.tx
 	s.tx, s.ending = nil, t
 	var err error
-	_ = s.guard(ctx, nil, func(ctx context.Context) { err = end(ctx) })
+	_ = s.guard(ctx, nil, func(ctx context.Context) {
+		err = end(ctx)
+		s.awaitKept(ctx, t)
+	})
 	s.ending = nil
 	s.release(ctx, t)
 	s.leaveTables()
@@ -255,10 +261,9 @@ func (s *session) finish(ctx context.Context, end func(context.Context) error) e
 // release gives the connections of an ended transaction back; those at which
 // the manager still works are given back after it.
 func (s *session) release(ctx context.Context, t *transaction) {
-	done := t.txn.Done()
-	pending := t.txn.Pending()
 	for _, b := range t.branches {
-		if !slices.Contains(pending, b.shard) {
+		finished := t.txn.Finished(b.shard)
+		if isClosed(finished) {
 			s.leave(ctx, b)
 			continue
 		}
@@ -269,10 +274,15 @@ func (s *session) release(ctx context.Context, t *transaction) {
 			s.pin = nil
 			s.closing = true
 		}
+		if len(t.txn.Overdue()) == 0 {
+			s.unfinished = append(s.unfinished, unfinished{shard: b.shard, global: t.txn.Global(), finished: finished})
+		}
 		pool := s.pool(b.shard)
 		s.c.srv.background(func() {
-			<-done
-			b.conn.Close()
+			<-finished
+			if !b.work.Clean() {
+				b.conn.Close()
+			}
 			pool.Put(b.conn)
 		})
 	}

@@ -258,6 +258,7 @@ func (d *driver) drop(i int) {
 	if !was {
 		return
 	}
+	defer d.t.yield(i)
 	if i > 0 {
 		d.m.cleared(d.t.branch(i).ID())
 	}
@@ -279,9 +280,14 @@ func (d *driver) abandon(i int) {
 func (d *driver) close() {
 	over := d.machine.State().Ended()
 	for i := range d.errs {
-		if was, left := d.t.finish(i); was && (left || !over) {
+		was, left := d.t.finish(i)
+		if !was {
+			continue
+		}
+		if left || !over {
 			d.abandon(i)
 		}
+		d.t.yield(i)
 	}
 	g := d.t.Global()
 	if g == "" || !over {

@@ -63,6 +63,7 @@ func (t *Txn) finally(ctx context.Context, w want) error {
 	go func() {
 		defer cancel()
 		d.run(drive, w.event())
+		t.over()
 		t.m.end(t)
 		close(t.done)
 	}()
@@ -131,11 +132,11 @@ func (d *driver) await(ctx context.Context, w want) error {
 		d.t.walkAway()
 		return d.unanswered(ctx, w)
 	}
-	if !d.m.time.Decided {
+	if d.m.time.Decided && d.t.told() == xa.Committed {
+		d.t.lend(d.m.time.Phase2Wait, d.stillPending)
+	} else {
 		d.t.waitDone(ctx, d.m.time.Phase2Wait)
-	}
-	d.t.walkAway()
-	if len(d.t.pending) > 0 {
+		d.t.walkAway()
 		d.stillPending()
 	}
 	return d.verdict(context.WithoutCancel(ctx), w)
@@ -151,12 +152,16 @@ func (t *Txn) waitDone(ctx context.Context, limit time.Duration) {
 	}
 }
 
+// stillPending reports the shards that a committed transaction waits for.
 func (d *driver) stillPending() {
-	if d.t.told() != xa.Committed {
+	d.t.mu.Lock()
+	pending := d.t.openShards()
+	d.t.mu.Unlock()
+	if len(pending) == 0 || d.t.told() != xa.Committed {
 		return
 	}
 	d.m.count.pending.Add(1)
-	for _, s := range d.t.pending {
+	for _, s := range pending {
 		d.m.log.Warn("committed; a shard gets its part when it answers", d.t.attr(), d.m.shardAttr(s))
 	}
 }

@@ -68,8 +68,10 @@ type Timing struct {
 	// Retain is how long a claim is kept after its transaction ended; 10 min,
 	// negative: not at all.
 	Retain time.Duration
-	// Decided makes Commit return once the decision is known (ack=decided). The
-	// zero value waits for phase two, up to Phase2Wait (ack=finished).
+	// Decided makes Commit return once the decision is known (ack=decided): a
+	// session then has to wait for Txn.Finished before it uses a shard of
+	// Txn.Pending again. What did not commit is waited for as ever. The zero value
+	// waits for phase two, up to Phase2Wait (ack=finished).
 	Decided bool
 }
 

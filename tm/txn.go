@@ -34,10 +34,13 @@ type Txn struct {
 	made     time.Time    // when global was
 	sessions []xa.SessionID
 	phase    Phase
-	outcome  xa.Outcome // as the client may be told
-	where    []place    // by branch, 0 is home; set once, when the driver begins
-	open     []bool     // by branch: the driver is not done with it
-	left     bool       // the session has stopped waiting
+	outcome  xa.Outcome      // as the client may be told
+	where    []place         // by branch, 0 is home; set once, when the driver begins
+	open     []bool          // by branch: the driver is not done with it
+	left     bool            // the session has stopped waiting, and does not want its connections back
+	late     []chan struct{} // by branch, nil but for those that were open when the session went on; closed by yield
+	reminder *time.Timer     // reports what is open for too long after an early answer
+	overdue  []xa.ShardID    // as pending; set before Commit or Rollback returns
 }
 
 // SetHome says which branch carries the decision: the first that the
@@ -121,8 +124,27 @@ func (t *Txn) NewID(session xa.SessionID) (xa.ID, error) {
 func (t *Txn) Enlist(b xa.Branch) { t.branches = append(t.branches, b) }
 
 // Pending lists the shards whose branches are still the manager's business
-// after Commit or Rollback returned: their connections may not be used again.
+// after Commit or Rollback returned. A connection there may be used again when
+// Finished says so and its branch says that it is clean.
 func (t *Txn) Pending() []xa.ShardID { return t.pending }
+
+// Overdue lists those shards of Pending that Commit has waited for in vain
+// (Timing.Phase2Wait). After an early answer (Timing.Decided) there are none.
+func (t *Txn) Overdue() []xa.ShardID { return t.overdue }
+
+// Finished is closed when the manager has no more use for the branch at a shard.
+// It is meant for after Commit or Rollback returned; that of a shard which is
+// not among Pending is closed then.
+func (t *Txn) Finished(n xa.ShardID) <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, c := range t.late {
+		if c != nil && t.where[i].shard == n {
+			return c
+		}
+	}
+	return t.m.nothing
+}
 
 // Done is closed when every branch is finished, or left to recovery. It is
 // meant for after Commit or Rollback returned.
@@ -180,13 +202,55 @@ func (t *Txn) finish(i int) (was, left bool) {
 	return was, t.left
 }
 
+// yield lets the session know that the driver has no more use for branch i. It
+// follows finish and everything that the driver does with the branch.
+func (t *Txn) yield(i int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.late != nil && t.late[i] != nil {
+		close(t.late[i])
+	}
+}
+
 // walkAway ends the session's waiting. The branches that are open then stay
-// with the driver.
+// with the driver, which closes their connections in the end.
 func (t *Txn) walkAway() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.left = true
+	t.goOn()
+	t.overdue = t.pending
+}
+
+// lend lets the session go on while the driver is at work with branches that it
+// then gives back. remind is called if some are open after a while.
+func (t *Txn) lend(after time.Duration, remind func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.goOn()
+	if len(t.pending) > 0 {
+		t.reminder = time.AfterFunc(after, remind)
+	}
+}
+
+// goOn notes what is open as the session stops waiting; t.mu is held.
+func (t *Txn) goOn() {
 	t.pending = t.openShards()
+	t.late = make([]chan struct{}, len(t.open))
+	for i, open := range t.open {
+		if open {
+			t.late[i] = make(chan struct{})
+		}
+	}
+}
+
+// over ends the reminder.
+func (t *Txn) over() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.reminder != nil {
+		t.reminder.Stop()
+	}
 }
 
 // openShards lists where the driver is not done; t.mu is held.
@@ -212,7 +276,7 @@ func (t *Txn) snapshot(now time.Time) LiveTxn {
 		l.Global = ""
 	case PhasePreparing, PhaseDeciding, PhaseResolving, PhaseCommitting, PhaseAborting, PhaseUnknown, PhaseEnded:
 	}
-	if t.left {
+	if t.late != nil {
 		l.Pending = t.openShards()
 	}
 	return l

@@ -118,9 +118,15 @@ type UserConfig struct {
 	Health   bool   `yaml:"health"` // a load balancer's checks: may have no password, may say SELECT 1 only
 }
 
-// TransactionsConfig bounds transactions.
+// When COMMIT of several shards is answered.
+const (
+	ackFinished = "finished" // when all of them have committed, or Recovery.Phase2Wait is over
+	ackDecided  = "decided"  // when the decision is durable
+)
+
+// TransactionsConfig says when a commit is answered, and bounds transactions.
 type TransactionsConfig struct {
-	Ack            string        `yaml:"ack"` // finished
+	Ack            string        `yaml:"ack"` // finished | decided
 	MaxTime        time.Duration `yaml:"max_time"`
 	IdleTime       time.Duration `yaml:"idle_time"`
 	PrepareTimeout time.Duration `yaml:"prepare_timeout"`
@@ -297,7 +303,7 @@ func (c *Config) setDefaults() {
 		c.DefaultTable.Key = "primary"
 	}
 	t := &c.Transactions
-	orString(&t.Ack, "finished")
+	orString(&t.Ack, ackFinished)
 	orDuration(&t.MaxTime, defaultMaxTime)
 	orDuration(&t.IdleTime, defaultIdleTime)
 	orDuration(&t.PrepareTimeout, defaultPrepareTimeout)
@@ -384,8 +390,10 @@ func (c *Config) validateUsers(bad func(string, ...any)) {
 }
 
 func (c *Config) validateTimes(bad func(string, ...any)) {
-	if c.Transactions.Ack != "finished" {
-		bad("transactions.ack: %q is not served yet; finished is", c.Transactions.Ack)
+	switch c.Transactions.Ack {
+	case ackFinished, ackDecided:
+	default:
+		bad("transactions.ack: %q is neither finished nor decided", c.Transactions.Ack)
 	}
 	for _, d := range []struct {
 		key string

@@ -63,7 +63,7 @@ func TestBadConfigIsRefusedWithTheKey(t *testing.T) {
 		"bad word":          {"default_table: maybe\n", "maybe"},
 		"role":              {"listen: { data: nonsense }\n", "listen.data"},
 		"beat and deadline": {"recovery: { beat: 2s, dead_after: 3s }\n", "recovery.dead_after"},
-		"ack":               {"transactions: { ack: decided }\n", "transactions.ack"},
+		"ack":               {"transactions: { ack: prepared }\n", "transactions.ack"},
 		"copies":            {"tables: { c: { copies: some } }\n", "tables.c.copies"},
 		"two ways":          {"tables: { c: { copies: all, key: id } }\n", "tables.c: give one of"},
 		"no way":            {"tables: { c: { group: g } }\n", "tables.c: give key"},

@@ -179,7 +179,7 @@ func (m *Main) startManager(ctx context.Context) error {
 		Endpoint: m.AdminAddr(), Shards: resources(m.units()), Log: m.log, OnHeuristic: m.recordHeuristic,
 		Timing: tm.Timing{
 			Beat: r.Beat, DeadAfter: r.DeadAfter, Grace: r.Grace, Interval: r.Interval, Phase2Wait: r.Phase2Wait,
-			PrepareTimeout: t.PrepareTimeout, Retain: retain,
+			PrepareTimeout: t.PrepareTimeout, Retain: retain, Decided: t.Ack == ackDecided,
 		},
 	})
 	if err != nil {
