@@ -41,6 +41,7 @@ type client struct {
 	cancel    context.CancelCauseFunc
 
 	conn   net.Conn
+	secure bool     // TLS is under the connection
 	remote net.Addr // the client's: a load balancer may have named it
 	src    *source
 	r      *wire.Reader
@@ -136,7 +137,7 @@ func (c *client) connect() error {
 	port := &c.srv.port
 	phase, greeting := wire.NewServerPhase(wire.ServerOptions{
 		Version: port.ServerVersion, ConnectionID: c.id, Collation: wire.CollationUTF8MB4General,
-		Host: c.host(), TLS: port.TLS != nil, Private: c.conn.RemoteAddr().Network() == "unix", Key: port.Key,
+		Host: c.host(), TLS: port.TLS != nil, Private: c.private(), Key: port.Key,
 		Password: func(name string) (string, bool) {
 			u, ok := port.Users.Lookup(name)
 			return u.Password, ok
@@ -146,14 +147,42 @@ func (c *client) connect() error {
 	if err := phase.Run(greeting, c.r, c.w, c.startTLS); err != nil {
 		return err
 	}
+	return c.loggedIn(phase.Login())
+}
+
+// loggedIn takes what a connection phase has found.
+func (c *client) loggedIn(l wire.Login) error {
 	c.r.SetLimit(c.srv.limits().PacketBytes)
-	c.login = phase.Login()
-	c.caps = c.login.Capabilities
+	c.login, c.caps = l, l.Capabilities
 	var known bool
-	if c.user, known = port.Users.Lookup(c.login.User); !known {
-		return fmt.Errorf("user %q was removed while it logged in", c.login.User)
+	if c.user, known = c.srv.port.Users.Lookup(l.User); !known {
+		return fmt.Errorf("user %q was removed while it logged in", l.User)
 	}
 	return nil
+}
+
+// private reports whether nobody can listen to the connection as it is.
+func (c *client) private() bool { return c.secure || c.conn.RemoteAddr().Network() == "unix" }
+
+// changeUser lets the client of COM_CHANGE_USER log in anew. A refusal has been
+// told; the connection ends then, as a server ends it.
+func (c *client) changeUser(p []byte) error {
+	port := &c.srv.port
+	phase, send, next := wire.NewChangePhase(wire.ServerOptions{
+		Host: c.host(), Private: c.private(), Key: port.Key,
+		Password: func(name string) (string, bool) {
+			u, ok := port.Users.Lookup(name)
+			if u.Health { // those have no session
+				return "", false
+			}
+			return u.Password, ok
+		},
+	}, p, c.login)
+	c.r.SetLimit(loginBytes)
+	if err := phase.Drive(send, next, c.r, c.w, nil); err != nil {
+		return errors.Join(errGone, err)
+	}
+	return c.loggedIn(phase.Login())
 }
 
 // loginBytes bounds packets of clients that nobody knows yet.
@@ -172,6 +201,7 @@ func (c *client) startTLS() error {
 	if err := c.conn.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
+	c.secure = true
 	c.src.replace(secure)
 	c.w.SetDestination(&sink{secure, c})
 	return nil

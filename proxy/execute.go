@@ -150,7 +150,7 @@ func changes(c plan.Class) bool {
 		return true
 	case plan.ClassInvalid, plan.ClassSelect, plan.ClassShow, plan.ClassBegin, plan.ClassCommit, plan.ClassRollback,
 		plan.ClassSavepoint, plan.ClassSet, plan.ClassUse, plan.ClassOutcome, plan.ClassKill, plan.ClassUnlock,
-		plan.ClassWarnings, plan.ClassProcesslist, plan.ClassRoute, plan.ClassDefinitions:
+		plan.ClassWarnings, plan.ClassProcesslist, plan.ClassRoute, plan.ClassDefinitions, plan.ClassComment:
 	}
 	return false
 }

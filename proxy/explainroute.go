@@ -159,7 +159,7 @@ func bindable(p *plan.Plan) bool {
 	case plan.ClassSet:
 		return p.Pins != 0
 	case plan.ClassInvalid, plan.ClassBegin, plan.ClassCommit, plan.ClassRollback, plan.ClassSavepoint, plan.ClassUse, plan.ClassOutcome,
-		plan.ClassKill, plan.ClassUnlock, plan.ClassWarnings, plan.ClassProcesslist, plan.ClassRoute, plan.ClassDefinitions:
+		plan.ClassKill, plan.ClassUnlock, plan.ClassWarnings, plan.ClassProcesslist, plan.ClassRoute, plan.ClassDefinitions, plan.ClassComment:
 	}
 	return false
 }

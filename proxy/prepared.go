@@ -29,6 +29,9 @@ func (s *session) prepare(ctx context.Context, sql string) error {
 	if err != nil {
 		return s.tell(err)
 	}
+	if p.Class == plan.ClassComment && !s.e.catalog.current().mariaDB {
+		return s.tell(fail(codeNotPreparable, "a comment")) // as MySQL, but not MariaDB
+	}
 	if len(s.stmts) >= s.e.limits().Statements {
 		return s.tell(fail(codeTooManyStatements, s.e.limits().Statements))
 	}
@@ -64,7 +67,7 @@ func forwarded(p *plan.Plan) bool {
 	case plan.ClassSet:
 		return p.Pins != 0
 	case plan.ClassInvalid, plan.ClassDDL, plan.ClassBegin, plan.ClassCommit, plan.ClassRollback, plan.ClassSavepoint,
-		plan.ClassUse, plan.ClassOutcome, plan.ClassKill, plan.ClassUnlock, plan.ClassWarnings, plan.ClassProcesslist, plan.ClassRoute, plan.ClassDefinitions:
+		plan.ClassUse, plan.ClassOutcome, plan.ClassKill, plan.ClassUnlock, plan.ClassWarnings, plan.ClassProcesslist, plan.ClassRoute, plan.ClassDefinitions, plan.ClassComment:
 	}
 	return false
 }

@@ -100,7 +100,7 @@ func (s *session) byClass(ctx context.Context, k *call) error {
 		return s.outcome(ctx, k)
 	case plan.ClassKill:
 		return s.answer(s.kill(ctx, p.Kill))
-	case plan.ClassUnlock:
+	case plan.ClassUnlock, plan.ClassComment:
 		return s.answer(nil)
 	case plan.ClassWarnings:
 		t, err := s.showDiagnostics(ctx, k.sql)

@@ -19,8 +19,9 @@ import (
 // NewServer (data port) or NewHandlerServer (admin port). Its methods are safe
 // for concurrent use.
 type Server struct {
-	port Port
-	open func(*client) conversation
+	port  Port
+	open  func(*client) conversation
+	begun time.Time
 	// engine is what the data port's sessions share, nil at other ports.
 	engine    atomic.Pointer[engine]
 	extending sync.Mutex // held while it is replaced
@@ -74,6 +75,7 @@ func newServer(p Port, open func(*client) conversation) *Server {
 	s := &Server{
 		port:      p.withDefaults(),
 		open:      open,
+		begun:     time.Now(),
 		listeners: map[net.Listener]struct{}{},
 		clients:   map[uint32]*client{},
 	}

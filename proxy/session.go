@@ -203,8 +203,12 @@ func (s *session) dispatch(ctx context.Context, p []byte) error {
 	case wire.ComResetConnection:
 		return s.answer(s.reset(ctx))
 	case wire.ComStatistics:
-		return s.c.w.Write([]byte("xaproxy"))
-	case wire.ComSleep, wire.ComQuit, wire.ComFieldList, wire.ComProcessKill, wire.ComChangeUser, wire.ComSetOption, wire.ComStmtFetch:
+		return s.statistics()
+	case wire.ComProcessKill:
+		return s.processKill(ctx, p)
+	case wire.ComChangeUser:
+		return s.changeUser(ctx, p)
+	case wire.ComSleep, wire.ComQuit, wire.ComFieldList, wire.ComSetOption, wire.ComStmtFetch:
 	}
 	return s.tell(fail(codeUnknownCommand, commandName(wire.Command(p[0]))))
 }

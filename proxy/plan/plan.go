@@ -29,6 +29,7 @@ const (
 	ClassProcesslist       // SHOW PROCESSLIST: of the proxy's own sessions; Full
 	ClassRoute             // EXPLAIN ROUTE: says where a statement would go; Route
 	ClassDefinitions       // SHOW DDL: of the definition statements that the shards have recorded
+	ClassComment           // nothing but comments: servers answer OK
 )
 
 // State is a set of kinds of session state that a server keeps for a

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -90,6 +91,9 @@ func (p *Planner) Plan(env Env, sql string) (*Plan, error) {
 	s, _ := p.scratch.Get().(*scratch)
 	defer p.release(s)
 	if err := s.lex(sql, flags); err != nil {
+		if onlyComments(err, sql) {
+			return &Plan{Class: ClassComment, Reader: true}, nil
+		}
 		return nil, err
 	}
 	if s.cacheable() {
@@ -101,6 +105,18 @@ func (p *Planner) Plan(env Env, sql string) (*Plan, error) {
 		return nil, err
 	}
 	return plan, nil
+}
+
+// onlyComments reports whether err says that a text has no statement, and the text
+// is not empty either. Servers of both families answer OK to that, and 1065 where
+// there is not even a comment (tried on MySQL 9.7, MariaDB 10.11 and 11.8).
+func onlyComments(err error, sql string) bool {
+	var r *Refusal
+	if !errors.As(err, &r) || r.Code != CodeEmpty {
+		return false
+	}
+	sql = strings.TrimLeft(sql, " \t\n\v\f\r")
+	return sql != "" && sql[0] != ';'
 }
 
 func (p *Planner) release(s *scratch) {

@@ -175,3 +175,23 @@ func FuzzParseLogin(f *testing.F) {
 		wire.ParseAuthSwitch(p)
 	})
 }
+
+func FuzzChangeUser(f *testing.F) {
+	f.Add(wire.AppendChangeUser(nil, wire.Login{Capabilities: wire.ClientCapabilities, User: "u", Database: "d", Plugin: wire.NativePassword, Collation: 45}), uint32(wire.ClientCapabilities))
+	f.Add([]byte{byte(wire.ComChangeUser), 'u', 0, 0, 0}, uint32(0))
+	f.Fuzz(func(t *testing.T, p []byte, caps uint32) {
+		was := wire.Login{Capabilities: wire.Capabilities(caps), Collation: 45}
+		s, send, next := wire.NewChangePhase(wire.ServerOptions{Password: func(string) (string, bool) { return "secret", true }}, p, was)
+		if len(send) == 0 || next == wire.NextDone {
+			t.Fatal("nobody was asked for a password")
+		}
+		if next == wire.NextRead {
+			if _, next := s.Step(p); next == wire.NextDone {
+				t.Fatal("the answer to no question was taken")
+			}
+		}
+		if l, err := wire.ParseChangeUser(p, was); err == nil && l.Capabilities != was.Capabilities {
+			t.Fatal("capabilities")
+		}
+	})
+}

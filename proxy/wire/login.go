@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 )
 
 // Attribute is a connection attribute: what a client says of itself.
@@ -58,15 +59,58 @@ func ParseLogin(p []byte) (Login, error) {
 	if l.Capabilities.Has(PluginAuth) {
 		l.Plugin = string(c.nulOrRest())
 	}
-	if l.Capabilities.Has(ConnectAttrs) && len(c.b) > 0 {
-		attrs := cursor{b: c.lenencBytes()}
-		for len(attrs.b) > 0 {
-			l.Attributes = append(l.Attributes,
-				Attribute{Name: string(attrs.lenencBytes()), Value: string(attrs.lenencBytes())})
-		}
-		c.bad = c.bad || attrs.bad
-	}
+	l.attributes(&c)
 	return l, c.err("login")
+}
+
+// attributes takes the connection attributes, the last part of a login.
+func (l *Login) attributes(c *cursor) {
+	if !l.Capabilities.Has(ConnectAttrs) || len(c.b) == 0 {
+		return
+	}
+	attrs := cursor{b: c.lenencBytes()}
+	for len(attrs.b) > 0 {
+		l.Attributes = append(l.Attributes,
+			Attribute{Name: string(attrs.lenencBytes()), Value: string(attrs.lenencBytes())})
+	}
+	c.bad = c.bad || attrs.bad
+}
+
+// ParseChangeUser decodes COM_CHANGE_USER of a client that has logged in as was
+// says: its capabilities hold, and its collation where the packet names none.
+func ParseChangeUser(p []byte, was Login) (Login, error) {
+	c := cursor{b: p}
+	l := Login{Capabilities: was.Capabilities, MaxPacket: was.MaxPacket, Collation: was.Collation}
+	c.take(1)
+	l.User = string(c.untilNUL())
+	if l.Capabilities.Has(SecureConnection) {
+		l.Auth = c.take(uint64(c.u8()))
+	} else {
+		l.Auth = c.untilNUL()
+	}
+	l.Database = string(c.untilNUL())
+	if len(c.b) >= 2 {
+		if collation := c.u16(); collation <= math.MaxUint8 { // as at login, which has one byte for it
+			l.Collation = uint8(collation)
+		}
+	}
+	if l.Capabilities.Has(PluginAuth) && len(c.b) > 0 {
+		l.Plugin = string(c.nulOrRest())
+	}
+	l.attributes(&c)
+	return l, c.err("change of user")
+}
+
+// AppendChangeUser appends the payload of COM_CHANGE_USER.
+func AppendChangeUser(dst []byte, l Login) []byte {
+	dst = append(append(dst, byte(ComChangeUser)), l.User...)
+	dst = append(dst, 0, byte(len(l.Auth)))
+	dst = append(append(dst, l.Auth...), l.Database...)
+	dst = append(dst, 0, l.Collation, 0)
+	if l.Capabilities.Has(PluginAuth) {
+		dst = append(append(dst, l.Plugin...), 0)
+	}
+	return dst
 }
 
 // nulOrRest takes a string that ends with a zero byte or with the payload.

@@ -96,6 +96,33 @@ func NewServerPhase(o ServerOptions) (*ServerPhase, []byte) {
 	})
 }
 
+// NewChangePhase returns a machine for COM_CHANGE_USER of a client that is logged
+// in, what to send first and how to go on: the client is asked for a new answer
+// to a new scramble, whatever it has sent along.
+func NewChangePhase(o ServerOptions, p []byte, was Login) (*ServerPhase, []byte, Next) {
+	s := &ServerPhase{o: o, private: o.Private}
+	l, err := ParseChangeUser(p, was)
+	if err != nil || !l.Capabilities.Has(PluginAuth) { // without it nobody can be asked again
+		send, next := s.refuse(handshakeError())
+		return s, send, next
+	}
+	s.meet(l)
+	plugin := CachingSHA2Password
+	if l.Plugin == NativePassword {
+		plugin = NativePassword
+	}
+	send, next := s.switchTo(plugin)
+	return s, send, next
+}
+
+// meet looks the user up.
+func (s *ServerPhase) meet(l Login) {
+	s.login = l
+	if s.password, s.known = s.o.Password(l.User); !s.known {
+		s.password = decoy
+	}
+}
+
 // Login returns what the client said, once NextDone was returned. Its
 // Capabilities are those of both sides.
 func (s *ServerPhase) Login() Login { return s.login }
@@ -159,14 +186,11 @@ func (s *ServerPhase) logIn(p []byte) ([]byte, Next) {
 		offered |= SSL
 	}
 	l.Capabilities &= offered
-	s.login = l
 	if s.o.RequireTLS && !s.private {
 		return s.refuse(&ServerError{Number: errSecureTransport, State: "HY000",
 			Message: "Connections using insecure transport are prohibited: use TLS"})
 	}
-	if s.password, s.known = s.o.Password(l.User); !s.known {
-		s.password = decoy
-	}
+	s.meet(l)
 	return s.choose(l)
 }
 
@@ -276,7 +300,13 @@ func (e *Refusal) Error() string { return "login refused: " + e.Told.Message }
 // SetDestination.
 func (s *ServerPhase) Run(greeting []byte, r *Reader, w *Writer, startTLS func() error) error {
 	w.SetSequence(0)
-	for send, next := greeting, NextRead; ; {
+	return s.Drive(greeting, NextRead, r, w, startTLS)
+}
+
+// Drive is Run for a machine that has begun: it sends what the last step returned.
+// w has the sequence number of what it sends.
+func (s *ServerPhase) Drive(send []byte, next Next, r *Reader, w *Writer, startTLS func() error) error {
+	for {
 		if send != nil {
 			if err := w.Write(send); err != nil {
 				return fmt.Errorf("connection phase: %w", err)

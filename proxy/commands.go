@@ -1,0 +1,41 @@
+package proxy
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"xaproxy/proxy/plan"
+	"xaproxy/proxy/wire"
+)
+
+// processKill answers COM_PROCESS_KILL: KILL of a session, by its number.
+func (s *session) processKill(ctx context.Context, p []byte) error {
+	if len(p) < 5 {
+		return s.tell(fail(codeMalformed, "COM_PROCESS_KILL without a number"))
+	}
+	return s.answer(s.kill(ctx, plan.Kill{ID: uint64(binary.LittleEndian.Uint32(p[1:]))}))
+}
+
+// statistics answers COM_STATISTICS: a line of text instead of a packet, as
+// mysqladmin status shows it.
+func (s *session) statistics() error {
+	up := int(time.Since(s.c.srv.begun).Seconds())
+	return s.c.w.Write(fmt.Appendf(nil, "Uptime: %d  Threads: %d", up, len(s.c.srv.all())))
+}
+
+// changeUser answers COM_CHANGE_USER: a new login on the same connection, with
+// nothing left of the old one (an open transaction is rolled back first).
+func (s *session) changeUser(ctx context.Context, p []byte) error {
+	if err := s.reset(ctx); err != nil {
+		return err
+	}
+	if err := s.c.changeUser(p); err != nil {
+		return err
+	}
+	if err := s.beginAt(ctx); err != nil {
+		return s.mapError(err)
+	}
+	return s.ok(wire.OK{})
+}
