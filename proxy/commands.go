@@ -25,6 +25,23 @@ func (s *session) statistics() error {
 	return s.c.w.Write(fmt.Appendf(nil, "Uptime: %d  Threads: %d", up, len(s.c.srv.all())))
 }
 
+// setOption answers COM_SET_OPTION, which allows and forbids several statements in
+// one packet. The answer is an EOF packet, or OK where the client knows none.
+func (s *session) setOption(p []byte) error {
+	if len(p) < 3 {
+		return s.tell(fail(codeMalformed, "COM_SET_OPTION without an option"))
+	}
+	switch binary.LittleEndian.Uint16(p[1:]) {
+	case 0:
+		s.multi = true
+	case 1:
+		s.multi = false
+	default:
+		return s.tell(fail(codeUnknownCommand, "COM_SET_OPTION"))
+	}
+	return s.c.w.Write(wire.AppendEnd(nil, s.c.caps, wire.OK{Status: s.status(0)}))
+}
+
 // changeUser answers COM_CHANGE_USER: a new login on the same connection, with
 // nothing left of the old one (an open transaction is rolled back first).
 func (s *session) changeUser(ctx context.Context, p []byte) error {

@@ -31,8 +31,29 @@ func (s *session) timeZone() string {
 	return s.e.defaults.TimeZone
 }
 
-// query answers COM_QUERY.
+// query answers COM_QUERY. Of several statements each is answered by itself; an
+// error is the last answer.
 func (s *session) query(ctx context.Context, sql string) error {
+	if !s.multi {
+		return s.answerText(ctx, sql)
+	}
+	for rest := plan.Trim(sql); ; {
+		var first string
+		first, rest = s.e.planner.Next(s.env(), rest)
+		s.more, s.failed = rest != "", false
+		err := s.answerText(ctx, first)
+		s.more = false
+		if err != nil || rest == "" || s.failed || s.closing {
+			return err
+		}
+		if err := s.between(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// answerText answers one statement.
+func (s *session) answerText(ctx context.Context, sql string) error {
 	s.publish("Query", sql)
 	p, err := s.plan(ctx, s.env(), sql)
 	if owed := s.payOwed(p); owed != nil {

@@ -51,6 +51,9 @@ type session struct {
 	stmt  uint32 // the last id given
 
 	closing bool // end after the answer, as COMMIT RELEASE asks
+	multi   bool // the client may send several statements in one packet
+	more    bool // other statements of the packet follow the running one
+	failed  bool // the running statement was answered by an error
 }
 
 // pin is the connection that holds state which Sync does not know.
@@ -91,6 +94,7 @@ func (s *session) beginAt(ctx context.Context) error {
 	}
 	schema := s.c.login.Database
 	s.login, s.set = set, set
+	s.multi = s.c.caps.Has(wire.MultiStatements)
 	s.publish("Sleep", "")
 	if schema == "" {
 		return nil
@@ -127,14 +131,9 @@ func (s *session) command(ctx context.Context, p []byte) error {
 	if err := s.sound(ctx); err != nil {
 		return err
 	}
-	s.began, s.slow = time.Now(), false
-	if s.tx == nil {
-		s.goOver()
-	}
-	s.settle()
+	s.ready()
 	err := s.dispatch(ctx, p)
-	s.turn, s.schema = backend.Setting{}, nil
-	s.discardInterrupt() // it was for what has ended
+	s.over()
 	s.idle = time.Now()
 	s.publish("Sleep", "")
 	switch {
@@ -145,6 +144,31 @@ func (s *session) command(ctx context.Context, p []byte) error {
 	case s.c.srv.draining.Load() && s.tx == nil:
 		return errors.Join(errGone, s.c.w.Flush())
 	}
+	return nil
+}
+
+// ready prepares the session for a statement.
+func (s *session) ready() {
+	s.began, s.slow = time.Now(), false
+	if s.tx == nil {
+		s.goOver()
+	}
+	s.settle()
+}
+
+// over ends what belonged to the last statement alone.
+func (s *session) over() {
+	s.turn, s.schema = backend.Setting{}, nil
+	s.discardInterrupt() // it was for what has ended
+}
+
+// between is what happens between two statements of one packet.
+func (s *session) between(ctx context.Context) error {
+	s.over()
+	if err := s.sound(ctx); err != nil {
+		return err
+	}
+	s.ready()
 	return nil
 }
 
@@ -208,7 +232,9 @@ func (s *session) dispatch(ctx context.Context, p []byte) error {
 		return s.processKill(ctx, p)
 	case wire.ComChangeUser:
 		return s.changeUser(ctx, p)
-	case wire.ComSleep, wire.ComQuit, wire.ComFieldList, wire.ComSetOption, wire.ComStmtFetch:
+	case wire.ComSetOption:
+		return s.setOption(p)
+	case wire.ComSleep, wire.ComQuit, wire.ComFieldList, wire.ComStmtFetch:
 	}
 	return s.tell(fail(codeUnknownCommand, commandName(wire.Command(p[0]))))
 }
@@ -249,6 +275,7 @@ func (s *session) tell(err error) error {
 	if errors.Is(err, errKilled) || errors.Is(err, errDrained) {
 		s.closing = true // it was told once, as the answer
 	}
+	s.failed = true
 	return s.c.writeError(e)
 }
 
@@ -262,6 +289,9 @@ func (s *session) status(shard wire.Status) wire.Status {
 	}
 	if s.set.autocommit {
 		st |= wire.StatusAutocommit
+	}
+	if s.more {
+		st |= wire.StatusMoreResults
 	}
 	if s.tx != nil && !s.tx.own {
 		st |= wire.StatusInTrans

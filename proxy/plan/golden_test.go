@@ -207,7 +207,7 @@ func refusalLine(t *testing.T, err error) string {
 
 func describePlan(p *Plan) []string {
 	names := [...]string{"invalid", "select", "insert", "replace", "update", "delete", "ddl", "show", "begin", "commit", "rollback",
-		"savepoint", "set", "use", "outcome", "kill", "unlock", "warnings", "processlist", "route", "definitions"}
+		"savepoint", "set", "use", "outcome", "kill", "unlock", "warnings", "processlist", "route", "definitions", "comment"}
 	words := []string{names[p.Class]}
 	flag := func(is bool, word string) {
 		if is {

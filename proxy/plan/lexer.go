@@ -80,6 +80,18 @@ const (
 // lex takes sql apart. What it cannot read for sure as both server families
 // read it is refused.
 func (l *lexed) lex(sql string, flags lexFlags) error {
+	if err := l.first(sql, flags); err != nil {
+		return err
+	}
+	if l.end == len(sql) {
+		return l.finish()
+	}
+	return l.trailer(l.end + 1)
+}
+
+// first takes the first statement of sql apart, up to its semicolon or the text's
+// end.
+func (l *lexed) first(sql string, flags lexFlags) error {
 	*l = lexed{sql: sql, flags: flags, toks: l.toks[:0], end: len(sql)}
 	if len(sql) > maxStatement {
 		return unsupported("a statement of more than 1 GiB", "")
@@ -91,11 +103,11 @@ func (l *lexed) lex(sql string, flags lexFlags) error {
 			return err
 		}
 		if next >= len(sql) {
-			return l.finish()
+			return nil
 		}
 		if sql[next] == ';' {
 			l.end = next
-			return l.trailer(next + 1)
+			return nil
 		}
 		end, kind, err := l.scan(next)
 		if err != nil {
@@ -159,6 +171,9 @@ func (l *lexed) trailer(pos int) error {
 			return l.finish()
 		}
 		if l.sql[next] != ';' {
+			if len(l.toks) == 0 {
+				return syntax("a semicolon with no statement before it")
+			}
 			return unsupported("several statements in one packet", "send them one by one")
 		}
 		pos = next + 1
