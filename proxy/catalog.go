@@ -317,8 +317,8 @@ func (s *snapshot) TablesOf(schema string) []plan.TableName {
 	return list
 }
 
-// WeighedByOneFamily implements plan.Families.
-func (s *snapshot) WeighedByOneFamily() bool { return s.whole && !s.mariaDB }
+// OnlyMySQL implements plan.Families.
+func (s *snapshot) OnlyMySQL() bool { return s.whole && !s.mariaDB }
 
 // Collation implements plan.Catalog.
 func (s *snapshot) Collation(schema, charset string) string {

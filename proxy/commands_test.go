@@ -176,3 +176,42 @@ func TestChangeUser(t *testing.T) {
 		t.Error("a malformed packet was taken")
 	}
 }
+
+// TestCodeInComments: what MySQL alone reads as code is code where no shard is MariaDB, and refused elsewhere.
+func TestCodeInComments(t *testing.T) {
+	for _, test := range []struct {
+		engines []launch.Engine
+		reads   bool
+	}{
+		{[]launch.Engine{launch.MySQL, launch.MySQL}, true},
+		{[]launch.Engine{launch.MySQL, launch.MariaDB1011}, false},
+		{[]launch.Engine{launch.MariaDB1011}, false},
+	} {
+		w := newWorld(t, worldOptions{engines: test.engines})
+		b := dialBare(t, w.addr, 0)
+		for _, q := range []string{"CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)", "INSERT INTO d.t VALUES (1),(2),(3),(4),(5),(6)"} {
+			if a := b.query(q); a.err != nil {
+				t.Fatal(a.err)
+			}
+		}
+		for q, want := range map[string]string{
+			"SELECT 1 /*!40101 +1 */": "2",
+			"SELECT 1 /*!80016 +1 */": "2",
+			"SELECT COUNT(*) FROM d.t WHERE id=5 /*!80000 OR id=6 OR id=1 */":    "3",
+			"SELECT COUNT(*) FROM d.t WHERE id>4 /*!80030 AND id<6 */ OR id = 1": "2",
+		} {
+			a := b.query(q)
+			switch everywhere := strings.Contains(q, "40101"); {
+			case everywhere || test.reads:
+				if a.err != nil || len(a.text) != 1 || a.text[0] != want {
+					t.Errorf("%v: %s: %v %q, want %s", test.engines, q, a.err, a.text, want)
+				}
+			case a.err == nil || a.err.Number != 17021:
+				t.Errorf("%v: %s: %v %q", test.engines, q, a.err, a.text)
+			}
+		}
+		if a := b.query("SELECT 1 /*!80031 +1 */"); a.err == nil || a.err.Number != 17021 {
+			t.Errorf("a version that a supported server may not have: %v %q", a.err, a.text)
+		}
+	}
+}

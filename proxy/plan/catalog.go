@@ -31,9 +31,10 @@ type Catalog interface {
 // Families is a Catalog that knows what servers the shards are. One that is none
 // is taken for a catalog of both families.
 type Families interface {
-	// WeighedByOneFamily reports whether all shards are known to be MySQL, so that
-	// a collation of which OneFamilyWeighs can place rows.
-	WeighedByOneFamily() bool
+	// OnlyMySQL reports whether all shards are known to be MySQL: a collation of
+	// which OneFamilyWeighs can place rows then, and what MySQL alone reads as code
+	// is code.
+	OnlyMySQL() bool
 }
 
 // Defaults is a Catalog that knows what a new schema would get on each shard.

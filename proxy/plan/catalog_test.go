@@ -39,7 +39,7 @@ func (c *testCatalog) TablesOf(schema string) []TableName {
 	return names
 }
 
-func (c *testCatalog) WeighedByOneFamily() bool { return !c.mixed }
+func (c *testCatalog) OnlyMySQL() bool { return !c.mixed }
 
 func (c *testCatalog) Collation(_, charset string) string {
 	switch charset {

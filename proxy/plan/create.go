@@ -63,7 +63,7 @@ func (d *definition) placeNew(t *Table, refs []*ast.TableName) error {
 		return err
 	}
 	f, _ := d.env.Catalog.(Families)
-	if c := t.Key(); c != nil && OneFamilyWeighs(c.Collation) && (f == nil || !f.WeighedByOneFamily()) {
+	if c := t.Key(); c != nil && OneFamilyWeighs(c.Collation) && (f == nil || !f.OnlyMySQL()) {
 		return WeighedOtherwise(t, c)
 	}
 	if err := d.inGroup(t); err != nil {

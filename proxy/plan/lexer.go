@@ -51,6 +51,7 @@ const (
 	lexBMPOnly   // the character set is not utf8mb4
 	// lexZeroIsValue: NO_AUTO_VALUE_ON_ZERO. It changes no reading, but what an INSERT means.
 	lexZeroIsValue
+	lexOnlyMySQL // no shard is MariaDB
 )
 
 // lexed is a text taken apart. Its slices are reused.
@@ -252,6 +253,9 @@ func (l *lexed) comment(pos int) (int, error) {
 // MySQL from 8.0.30 reads all up to its own, MariaDB passes over 50700 and up.
 const everyServerReads = 50700
 
+// mySQLReads is the version up to which every supported MySQL reads it.
+const mySQLReads = 80030
+
 // enter begins an executable comment whose body starts at pos.
 func (l *lexed) enter(pos int) (int, error) {
 	if l.inCode {
@@ -265,7 +269,7 @@ func (l *lexed) enter(pos int) (int, error) {
 	if digits < 5 {
 		digits, version = 0, 0
 	}
-	if version >= everyServerReads {
+	if version >= everyServerReads && (version > mySQLReads || l.flags&lexOnlyMySQL == 0) {
 		return 0, unsupported("the comment /*!"+l.sql[pos:pos+digits]+" ... */, which not every server reads as code", "send the code without the comment")
 	}
 	l.code, l.inCode = true, true

@@ -197,6 +197,9 @@ func (e *Env) lexFlags() (lexFlags, error) {
 	if !strings.EqualFold(e.Charset, "utf8mb4") {
 		flags |= lexBMPOnly
 	}
+	if f, knows := e.Catalog.(Families); knows && f.OnlyMySQL() {
+		flags |= lexOnlyMySQL
+	}
 	return flags, nil
 }
 

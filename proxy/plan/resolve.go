@@ -193,7 +193,7 @@ func (a *analysis) connectionText() text {
 // mixed reports whether the shards may be of both families of servers.
 func (a *analysis) mixed() bool {
 	f, ok := a.env.Catalog.(Families)
-	return !ok || !f.WeighedByOneFamily()
+	return !ok || !f.OnlyMySQL()
 }
 
 // collations are the tokens of the names behind COLLATE, of which there must be as
