@@ -19,7 +19,7 @@ servers:
 ## test: everything that CI runs, on real servers; only the crash matrix and the chaos run are in short form
 test: servers
 	$(GO) test -count=1 -timeout 20m -p 2 $$($(GO) list ./... | grep -v -e /integration -e /internal/launch)
-	$(GO) test -short -count=1 -timeout 20m ./integration ./internal/launch/...
+	$(GO) test -short -count=1 -timeout 25m ./integration ./internal/launch/...
 
 ## check: vet, formatting, walls between packages, lint
 check: lint
