@@ -13,7 +13,7 @@ import (
 // processKill answers COM_PROCESS_KILL: KILL of a session, by its number.
 func (s *session) processKill(ctx context.Context, p []byte) error {
 	if len(p) < 5 {
-		return s.tell(fail(codeMalformed, "COM_PROCESS_KILL without a number"))
+		return fail(codeMalformed, "COM_PROCESS_KILL without a number")
 	}
 	return s.answer(s.kill(ctx, plan.Kill{ID: uint64(binary.LittleEndian.Uint32(p[1:]))}))
 }
@@ -29,7 +29,7 @@ func (s *session) statistics() error {
 // one packet. The answer is an EOF packet, or OK where the client knows none.
 func (s *session) setOption(p []byte) error {
 	if len(p) < 3 {
-		return s.tell(fail(codeMalformed, "COM_SET_OPTION without an option"))
+		return fail(codeMalformed, "COM_SET_OPTION without an option")
 	}
 	switch binary.LittleEndian.Uint16(p[1:]) {
 	case 0:
@@ -51,8 +51,8 @@ func (s *session) changeUser(ctx context.Context, p []byte) error {
 	if err := s.c.changeUser(p); err != nil {
 		return err
 	}
-	if err := s.beginAt(ctx); err != nil {
-		return s.mapError(err)
+	if err := s.begin(ctx); err != nil {
+		return err
 	}
 	return s.ok(wire.OK{})
 }
