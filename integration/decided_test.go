@@ -25,6 +25,7 @@ func newDecided(t *testing.T, e launch.Engine, more string) *decided {
 	first := c.newProxy(t, "first", proxySettings{node: 2, tables: tables}) // its rows are there when it has answered
 	first.up()
 	b := newBank(t, c, first)
+	mustSettle(t, b, first) // its claims would stay until it is known to be dead
 	first.kill()
 	p := c.newProxy(t, "p", proxySettings{node: 1, more: more, tables: tables, transactions: map[string]string{"ack": "decided"}})
 	p.up()

@@ -133,6 +133,29 @@ func TestCommitClaimOfADeadOwnerWaitsForItsParticipants(t *testing.T) {
 	})
 }
 
+// TestClaimIsSweptWhenItsHomeIsMarkedLast: the first mark has every home swept, and at this one the owner may not be dead yet.
+func TestClaimIsSweptWhenItsHomeIsMarkedLast(t *testing.T) {
+	for skip := range 8 { // one of these beats is late by more than the time between two sweeps when the other shard has its mark
+		bubble(t, func(t *testing.T) {
+			w := newWorld(t, 0, 2)
+			deadClaim(t, w, false, xa.Committed, xa.SessionID{})
+			// Slow, and no error, after which home would be swept anyway.
+			w.rule(rule{shard: 0, op: "beat", skip: skip, kind: pass, then: func() { time.Sleep(1500 * time.Millisecond) }})
+			slow := quick()
+			slow.Interval = time.Hour
+			x := w.start(settings{name: "a", node: 1, timing: slow})
+			defer x.stop()
+			time.Sleep(10 * time.Second)
+			if n := w.node(0, 9, 1); !n.Dead {
+				t.Fatal("not marked at home")
+			}
+			if n := w.claimCount(); n != 0 {
+				t.Errorf("beat %d is late: %d claims are left until the next sweep by the clock", skip, n)
+			}
+		})
+	}
+}
+
 func (w *world) ended(id xa.ShardID, g xa.GlobalID) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

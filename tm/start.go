@@ -261,11 +261,14 @@ func (m *Manager) bury(ctx context.Context, s *site, rows []xa.Node) error {
 	return nil
 }
 
+// markDead marks an incarnation at one shard. A sweep that came there before the
+// mark, because another shard had its mark first, has left the claims.
 func (m *Manager) markDead(ctx context.Context, s *site, i incarnation) error {
 	ctx, cancel := context.WithTimeout(ctx, m.callTimeout())
 	defer cancel()
 	if err := s.Nodes.MarkDead(ctx, i.node, i.number); err != nil {
 		return fmt.Errorf("mark node %d incarnation %d dead: %w", i.node, i.number, err)
 	}
+	s.sweep.raise()
 	return nil
 }
