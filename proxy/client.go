@@ -235,7 +235,7 @@ func (c *client) commands(ctx context.Context) error {
 		case err != nil:
 			return err
 		case len(p) == 0:
-			return fail(codeMalformed, "empty packet")
+			p = []byte{byte(wire.ComSleep)} // as servers take it
 		case wire.Command(p[0]) == wire.ComQuit:
 			return errGone
 		}

@@ -106,7 +106,6 @@ func TestBrokenCommandsEndOnlyTheirSession(t *testing.T) {
 		bytes []byte
 		says  string
 	}{
-		"empty packet":      {[]byte{0, 0, 0, 0}, "empty packet"},
 		"oversize":          {[]byte{0xff, 0xff, 0xff, 0}, "limits.packet_bytes"},
 		"out of order":      {[]byte{1, 0, 0, 7, 14}, "out of order"},
 		"short execute":     {[]byte{3, 0, 0, 0, byte(wire.ComStmtExecute), 1, 0}, "alformed"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"xaproxy/internal/launch"
 	"xaproxy/proxy/wire"
@@ -102,5 +103,35 @@ func TestSetOption(t *testing.T) {
 		if a := b.reply(); a.err == nil || a.err.Number != 1047 {
 			t.Errorf("unknown option: %v", a.err)
 		}
+	}
+}
+
+// TestCommandsThatNobodyKnows: an empty packet and a number without a command get an answer, and the connection lives on.
+func TestCommandsThatNobodyKnows(t *testing.T) {
+	for _, e := range []launch.Engine{launch.MariaDB1011, launch.MySQL} {
+		t.Run(string(e), func(t *testing.T) {
+			w := newWorld(t, worldOptions{engines: []launch.Engine{e}})
+			through := dialBare(t, w.addr, 0)
+			direct := dialBareAs(t, w.servers[0].Addr(), w.servers[0].User(), w.servers[0].Password(), wire.ClientCapabilities)
+			for _, p := range [][]byte{{}, {byte(wire.ComSleep)}, {0x7f}, {0xff, 1, 2, 3}} {
+				var said [2]string
+				for k, b := range []*bare{through, direct} {
+					b.conn.SetDeadline(time.Now().Add(5 * time.Second))
+					b.send(p)
+					a := b.reply()
+					if a.err == nil {
+						t.Fatalf("% x: no error, %d is proxy or server", p, k)
+					}
+					said[k] = fmt.Sprintf("%d %s", a.err.Number, a.err.State)
+					t.Logf("% x: %v", p, a.err)
+					if got := b.query("SELECT 1"); strings.Join(got.text, ";") != "1" {
+						t.Errorf("% x: the connection does not go on: %v", p, got.err)
+					}
+				}
+				if said[0] != said[1] {
+					t.Errorf("% x: %s, the server says %s", p, said[0], said[1])
+				}
+			}
+		})
 	}
 }
