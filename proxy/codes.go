@@ -64,7 +64,7 @@ var codes = []Code{ //nolint:gochecknoglobals // immutable table
 		"The schema belongs to the proxy itself.", RetryLater, "Use the admin port to look at the proxy's state."},
 	{codeLoginDenied, "28000", "LOGIN_DENIED", "Access denied for user '%s'@'%s' (using password: %s)",
 		"Unknown user or wrong password.", RetryLater, "Check the users section of the configuration."},
-	{codeUnknownCommand, "08S01", "UNKNOWN_COMMAND", "Unknown command: %s",
+	{codeUnknownCommand, "08S01", "UNKNOWN_COMMAND", "Unknown command",
 		"The protocol command is not served.", RetryLater, "Use a statement instead."},
 	{codeShutdown, "08S01", "SHUTDOWN", "Server shutdown in progress: the proxy is draining; connect again",
 		"The proxy ends; the connection was between transactions and nothing was executed.", RetrySafe, "Connect again (to another proxy)."},

@@ -37,7 +37,7 @@ func (s *session) setOption(p []byte) error {
 	case 1:
 		s.multi = false
 	default:
-		return s.tell(fail(codeUnknownCommand, "COM_SET_OPTION"))
+		return s.tell(fail(codeUnknownCommand))
 	}
 	return s.c.w.Write(wire.AppendEnd(nil, s.c.caps, wire.OK{Status: s.status(0)}))
 }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"xaproxy/proxy/wire"
@@ -68,7 +67,7 @@ func (h *handlerSession) command(ctx context.Context, p []byte) error {
 	case wire.ComSleep, wire.ComQuit, wire.ComFieldList, wire.ComStatistics, wire.ComProcessKill, wire.ComChangeUser,
 		wire.ComStmtLongData, wire.ComSetOption, wire.ComStmtFetch:
 	}
-	return c.writeError(fail(codeUnknownCommand, commandName(wire.Command(p[0]))))
+	return c.writeError(fail(codeUnknownCommand))
 }
 
 func (h *handlerSession) query(ctx context.Context, sql string, binary bool) error {
@@ -142,16 +141,4 @@ func asError(err error) *Error {
 		return e
 	}
 	return fail(codeInternal, err.Error()).because(err)
-}
-
-// commandName is a protocol command for people.
-func commandName(c wire.Command) string {
-	names := map[wire.Command]string{
-		wire.ComFieldList: "COM_FIELD_LIST", wire.ComStatistics: "COM_STATISTICS", wire.ComProcessKill: "COM_PROCESS_KILL",
-		wire.ComChangeUser: "COM_CHANGE_USER", wire.ComSetOption: "COM_SET_OPTION", wire.ComStmtFetch: "COM_STMT_FETCH",
-	}
-	if n, known := names[c]; known {
-		return n
-	}
-	return fmt.Sprintf("number %d", byte(c))
 }

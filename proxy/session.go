@@ -236,7 +236,7 @@ func (s *session) dispatch(ctx context.Context, p []byte) error {
 		return s.setOption(p)
 	case wire.ComSleep, wire.ComQuit, wire.ComFieldList, wire.ComStmtFetch:
 	}
-	return s.tell(fail(codeUnknownCommand, commandName(wire.Command(p[0]))))
+	return s.tell(fail(codeUnknownCommand))
 }
 
 // answer tells the client OK or the error.
