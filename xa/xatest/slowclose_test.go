@@ -3,6 +3,7 @@ package xatest_test
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -65,15 +66,26 @@ func TestMariaDBAnswersOKWithoutCommitting(t *testing.T) {
 			t.Parallel()
 			s := launchtest.Start(t, launch.Options{Engine: e, Env: []string{"LD_PRELOAD=" + slowClose(t)}})[0]
 			b := newBench(t, s)
-			a, o, x := b.dial(), b.dial(), b.xid()
+			o := b.dial()
 			o.do(t, "SET innodb_lock_wait_timeout=1")
-			b.prepare(a, x)
-			a.close()
-			b.until("the session has left the list", func() bool {
-				return o.one(t, fmt.Sprintf("SELECT COUNT(*) FROM information_schema.processlist WHERE id=%d", a.id.Conn)) == "0"
-			})
-			o.do(t, "XA COMMIT "+x) // OK
-			b.wantValue(1, "0")
+			var x string
+			round := 0
+			for ; ; round++ { // a busy machine may let the moment pass, some tens of milliseconds: then XA COMMIT commits
+				a := b.dial()
+				x = b.xid()
+				b.prepare(a, x)
+				a.close()
+				b.until("the session has left the list", func() bool {
+					return o.one(t, fmt.Sprintf("SELECT COUNT(*) FROM information_schema.processlist WHERE id=%d", a.id.Conn)) == "0"
+				})
+				o.do(t, "XA COMMIT "+x) // OK
+				if b.value(1) == strconv.Itoa(round) {
+					break
+				}
+				if round == 9 {
+					t.Fatal("every XA COMMIT has committed")
+				}
+			}
 			b.wantListed(x, false)
 			o.fails(t, "XA COMMIT "+x, 1397)
 			time.Sleep(100 * time.Millisecond)
@@ -81,7 +93,7 @@ func TestMariaDBAnswersOKWithoutCommitting(t *testing.T) {
 			b.crash()
 			b.wantListed(x, true)
 			b.dial().do(t, "XA COMMIT "+x)
-			b.wantValue(1, "1")
+			b.wantValue(1, strconv.Itoa(round+1))
 		})
 	}
 }
